@@ -1,0 +1,66 @@
+//! Decompression of one stream into a buffer of exactly the length that it declares.
+
+use crate::error::{FrameFault, PatchError};
+use crate::format::Codecs;
+use crate::format::frame::{Fault, Stream, StreamKind};
+
+pub(crate) const STORED: u8 = 0;
+pub(crate) const ZSTD: u8 = 1;
+
+/// Decoders that are set up once and used for every frame.
+pub(crate) struct Decoder {
+    zstd: zstd::bulk::Decompressor<'static>,
+    codecs: Codecs,
+}
+
+impl Decoder {
+    /// Sets up what the header says is needed.
+    pub(crate) fn new(codecs: Codecs) -> Result<Self, PatchError> {
+        let zstd = zstd::bulk::Decompressor::new()
+            .map_err(|source| PatchError::Decompressor { source })?;
+        Ok(Self { zstd, codecs })
+    }
+
+    /// Decodes `stream` into `to`, whose former content is lost. Its declared length was checked
+    /// against the frame's output before, so the buffer is never larger than a frame; the
+    /// decompressor writes straight into it and keeps no window, so a bomb has no more room either.
+    pub(crate) fn decode(
+        &mut self,
+        stream: &Stream<'_>,
+        kind: StreamKind,
+        to: &mut Vec<u8>,
+    ) -> Fault<()> {
+        let expected = stream.decoded_length;
+        let length = usize::try_from(expected).unwrap_or(usize::MAX);
+        to.clear();
+        if !self.codecs.contains(stream.codec) {
+            return Err(FrameFault::Codec {
+                stream: kind.name(),
+                found: stream.codec,
+            });
+        }
+        match stream.codec {
+            STORED => to.extend_from_slice(stream.encoded),
+            ZSTD => {
+                to.resize(length, 0);
+                let written = self
+                    .zstd
+                    .decompress_to_buffer(stream.encoded, to.as_mut_slice());
+                to.truncate(written.unwrap_or(0));
+            }
+            found => {
+                return Err(FrameFault::Codec {
+                    stream: kind.name(),
+                    found,
+                });
+            }
+        }
+        if to.len() != length {
+            return Err(FrameFault::Decode {
+                stream: kind.name(),
+                expected: expected.into(),
+            });
+        }
+        Ok(())
+    }
+}

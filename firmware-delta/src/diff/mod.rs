@@ -1,0 +1,83 @@
+//! The host side: makes payloads.
+//!
+//! ```text
+//! old, new -> matches (suffix array, one segment of new at a time) -> plan (what goes into which frame)
+//!          -> encoded frames (in parallel) -> sealed from the last to the first, then written
+//! ```
+//!
+//! The same inputs and options give the same bytes, whatever the number of threads: work is cut by fixed
+//! sizes, never by the number of workers. Threads are those of the rayon pool that the call runs in.
+
+mod encode;
+mod error;
+mod extend;
+mod full;
+mod index;
+mod matcher;
+mod options;
+mod plan;
+mod runs;
+mod seal;
+
+use std::io::Write;
+
+use rayon::prelude::*;
+
+use encode::Encoder;
+pub use error::DiffError;
+pub use full::full;
+use options::Counter;
+pub use options::{DiffOptions, DiffProgress, DiffStage};
+pub use seal::Built;
+use seal::Images;
+
+use crate::expectation::ImageId;
+
+/// Makes the delta payload that turns `old` into `new`, and writes it to `to`.
+///
+/// Besides the images, memory holds the suffix array of the old one (4 bytes for each of its bytes, 8 from
+/// 2 GiB on), a table of up to 128 MiB, and all encoded frames, that is the payload: it is sealed from its end.
+///
+/// # Errors
+/// [`DiffError::Option`] for an option out of its range, [`DiffError::Write`] if `to` fails,
+/// [`DiffError::Index`] or [`DiffError::Compress`] if memory does not suffice.
+pub fn diff(
+    old: &[u8],
+    new: &[u8],
+    options: &DiffOptions,
+    to: &mut dyn Write,
+    progress: &(dyn Fn(DiffProgress) + Sync),
+) -> Result<Built, DiffError> {
+    options.check()?;
+    let (ids, ops) = rayon::join(
+        || rayon::join(|| ImageId::of(old), || ImageId::of(new)),
+        || matcher::matches(old, new, progress),
+    );
+    let ops = ops?;
+    let plan = plan::plan(old, new, &ops, options.frame_output);
+    let counter = Counter::new(DiffStage::Compress, new.len(), progress);
+    let frames = plan
+        .par_iter()
+        .map_init(
+            || Encoder::new(options),
+            |encoder, piece| {
+                let frame = encoder
+                    .as_mut()
+                    .map_err(|error| error.again())?
+                    .piece(piece, old, new);
+                counter.add(piece.output());
+                frame
+            },
+        )
+        .collect::<Result<Vec<_>, _>>()?;
+    seal::seal(
+        frames,
+        Images {
+            old: Some(ids.0),
+            new: ids.1,
+        },
+        options,
+        to,
+        progress,
+    )
+}
