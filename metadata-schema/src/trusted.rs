@@ -1,0 +1,426 @@
+//! The client workflow of TUF 1.0.34, section 5, as types: each holds what has been proven so far, and makes the next.
+//!
+//! ```text
+//! RootWalk --finish--> AtRoot --timestamp--> AtTimestamp --snapshot--> AtSnapshot --targets--> AtTargets
+//! ```
+//!
+//! Files come in as bytes; fetching and storing them is the caller's part, and so is the order of storing: a file may be
+//! stored as soon as the step that takes it has returned. A local copy enters through a `recall_` function: it is verified
+//! against the *current* keys and then serves for rollback checks.
+
+mod root_walk;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub use root_walk::RootWalk;
+
+use crate::digest::{Hashes, Length};
+use crate::envelope::{Unverified, Verified};
+use crate::error::MetadataError;
+use crate::gate::{SignerGate, When};
+use crate::name::{RoleName, Version};
+use crate::roles::{MetaFile, Role, RoleKeys, Root, Snapshot, Targets, Timestamp};
+use crate::threshold::Authority;
+use crate::time::ReferenceTime;
+
+/// A gate that can be shared between the steps.
+pub type SharedGate = Arc<dyn SignerGate + Send + Sync>;
+
+/// Root is current: verified by itself at the reference time, and not expired.
+#[derive(Clone)]
+pub struct AtRoot {
+    gate: SharedGate,
+    now: ReferenceTime,
+    root: Arc<Verified<Root>>,
+    rotated: bool,
+}
+
+/// Timestamp is current.
+#[derive(Clone)]
+pub struct AtTimestamp {
+    at: AtRoot,
+    timestamp: Arc<Verified<Timestamp>>,
+}
+
+/// Whether a timestamp brought anything new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Freshness {
+    /// A newer version: store it.
+    New,
+    /// The version that was trusted already: the local copy stays in force.
+    Unchanged,
+}
+
+/// Snapshot is current.
+#[derive(Clone)]
+pub struct AtSnapshot {
+    at: AtTimestamp,
+    snapshot: Arc<Verified<Snapshot>>,
+}
+
+/// The top-level targets are current. Delegated roles join as searches need them: see [`crate::search`].
+#[derive(Clone)]
+pub struct AtTargets {
+    at: AtSnapshot,
+    targets: Arc<Verified<Targets>>,
+    pub(crate) delegated: BTreeMap<RoleName, Arc<Verified<Targets>>>,
+}
+
+impl AtRoot {
+    /// The current root.
+    pub fn root(&self) -> &Verified<Root> {
+        &self.root
+    }
+
+    /// The reference time of this refresh.
+    pub fn now(&self) -> ReferenceTime {
+        self.now
+    }
+
+    /// Whether the walk that led here took a timestamp or snapshot key out of force: then the local copies of both must
+    /// be deleted, to recover from a fast-forward attack (5.3.11).
+    pub fn online_keys_rotated(&self) -> bool {
+        self.rotated
+    }
+
+    /// Verifies a local timestamp against the current keys (expiry does not matter: it is for rollback checks).
+    ///
+    /// # Errors
+    /// If it is not a timestamp, or not signed by the current keys.
+    pub fn recall_timestamp(&self, bytes: &[u8]) -> Result<Verified<Timestamp>, MetadataError> {
+        self.verify(&RoleName::timestamp(), &self.root.timestamp, bytes)
+    }
+
+    /// Verifies a local snapshot against the current keys (expiry does not matter: it is for rollback checks).
+    ///
+    /// # Errors
+    /// If it is not a snapshot, or not signed by the current keys.
+    pub fn recall_snapshot(&self, bytes: &[u8]) -> Result<Verified<Snapshot>, MetadataError> {
+        self.verify(&RoleName::snapshot(), &self.root.snapshot, bytes)
+    }
+
+    /// Takes the downloaded timestamp (5.4).
+    ///
+    /// # Errors
+    /// If it is not signed by a threshold (5.4.2), older than `local` (5.4.3), or expired (5.4.4).
+    pub fn timestamp(
+        &self,
+        local: Option<Verified<Timestamp>>,
+        bytes: &[u8],
+    ) -> Result<(AtTimestamp, Freshness), MetadataError> {
+        let role = RoleName::timestamp();
+        let new = self.recall_timestamp(bytes)?;
+        let (timestamp, freshness) = match local {
+            Some(local) => {
+                no_rollback(&role, local.common.version, new.common.version)?;
+                if new.common.version == local.common.version {
+                    // 5.4.3.1: the same version is not replaced, so that its content cannot be exchanged.
+                    (local, Freshness::Unchanged)
+                } else {
+                    no_rollback(
+                        &RoleName::snapshot(),
+                        local.snapshot.version,
+                        new.snapshot.version,
+                    )?;
+                    (new, Freshness::New)
+                }
+            }
+            None => (new, Freshness::New),
+        };
+        self.not_expired(&role, &*timestamp)?;
+        Ok((
+            AtTimestamp {
+                at: self.clone(),
+                timestamp: Arc::new(timestamp),
+            },
+            freshness,
+        ))
+    }
+
+    fn verify<T: Role>(
+        &self,
+        name: &RoleName,
+        keys: &RoleKeys,
+        bytes: &[u8],
+    ) -> Result<Verified<T>, MetadataError> {
+        Unverified::read(name, bytes)?.verify(
+            &self.root.authority(keys),
+            &*self.gate,
+            When::At(self.now),
+        )
+    }
+
+    fn not_expired(&self, role: &RoleName, metadata: &impl Role) -> Result<(), MetadataError> {
+        not_expired(role, metadata, self.now)
+    }
+}
+
+impl AtTimestamp {
+    /// The current timestamp.
+    pub fn timestamp(&self) -> &Verified<Timestamp> {
+        &self.timestamp
+    }
+
+    /// What the timestamp says of the snapshot to fetch.
+    pub fn snapshot_file(&self) -> &MetaFile {
+        &self.timestamp.snapshot
+    }
+
+    /// Takes the snapshot, downloaded or local (5.5); `local` is the one trusted so far, for rollback checks.
+    ///
+    /// # Errors
+    /// If it is not the file that the timestamp names (5.5.2, 5.5.4), not signed by a threshold (5.5.3), lists an older
+    /// version than `local` or lists less (5.5.5), or is expired (5.5.6).
+    pub fn snapshot(
+        &self,
+        local: Option<&Verified<Snapshot>>,
+        bytes: &[u8],
+    ) -> Result<AtSnapshot, MetadataError> {
+        let role = RoleName::snapshot();
+        announced(&role, &self.timestamp.snapshot, bytes)?;
+        let new = self.at.recall_snapshot(bytes)?;
+        same_version(&role, self.timestamp.snapshot.version, new.common.version)?;
+        for (name, trusted) in local.iter().flat_map(|local| &local.meta) {
+            let stem = name.strip_suffix(".json").unwrap_or(name);
+            let role = || {
+                if stem == "targets" {
+                    Ok(RoleName::targets())
+                } else {
+                    RoleName::delegated(stem)
+                }
+            };
+            match new.meta.get(name) {
+                Some(file) if file.version >= trusted.version => {}
+                Some(file) => no_rollback(&role()?, trusted.version, file.version)?,
+                None => {
+                    return Err(MetadataError::Vanished {
+                        role: role()?,
+                        trusted: trusted.version,
+                    });
+                }
+            }
+        }
+        self.at.not_expired(&role, &*new)?;
+        Ok(AtSnapshot {
+            at: self.clone(),
+            snapshot: Arc::new(new),
+        })
+    }
+}
+
+impl AtSnapshot {
+    /// The current snapshot.
+    pub fn snapshot(&self) -> &Verified<Snapshot> {
+        &self.snapshot
+    }
+
+    /// What the snapshot says of the top-level targets to fetch.
+    ///
+    /// # Errors
+    /// If it says nothing.
+    pub fn targets_file(&self) -> Result<&MetaFile, MetadataError> {
+        self.listed(&RoleName::targets())
+    }
+
+    pub(crate) fn listed(&self, role: &RoleName) -> Result<&MetaFile, MetadataError> {
+        let missing = || MetadataError::NotListed {
+            role: role.clone(),
+            listing: RoleName::snapshot(),
+        };
+        self.snapshot.file(role).ok_or_else(missing)
+    }
+
+    /// Takes the top-level targets, downloaded or local (5.6).
+    ///
+    /// # Errors
+    /// If they are not the file that the snapshot names (5.6.2, 5.6.4), not signed by a threshold (5.6.3), or expired
+    /// (5.6.5).
+    pub fn targets(&self, bytes: &[u8]) -> Result<AtTargets, MetadataError> {
+        let root = &self.at.at.root;
+        let targets =
+            self.take_targets(&RoleName::targets(), &root.authority(&root.targets), bytes)?;
+        Ok(AtTargets {
+            at: self.clone(),
+            targets: Arc::new(targets),
+            delegated: BTreeMap::new(),
+        })
+    }
+
+    fn take_targets(
+        &self,
+        role: &RoleName,
+        authority: &Authority<'_>,
+        bytes: &[u8],
+    ) -> Result<Verified<Targets>, MetadataError> {
+        let file = self.listed(role)?;
+        announced(role, file, bytes)?;
+        let at = &self.at.at;
+        let new: Verified<Targets> =
+            Unverified::read(role, bytes)?.verify(authority, &*at.gate, When::At(at.now))?;
+        same_version(role, file.version, new.common.version)?;
+        at.not_expired(role, &*new)?;
+        Ok(new)
+    }
+}
+
+impl AtTargets {
+    /// The state before the targets: root, timestamp and snapshot.
+    pub fn snapshot(&self) -> &AtSnapshot {
+        &self.at
+    }
+
+    /// The current timestamp.
+    pub fn timestamp(&self) -> &Verified<Timestamp> {
+        &self.at.at.timestamp
+    }
+
+    /// The current root.
+    pub fn root(&self) -> &Verified<Root> {
+        &self.at.at.at.root
+    }
+
+    /// The top-level targets.
+    pub fn targets(&self) -> &Verified<Targets> {
+        &self.targets
+    }
+
+    /// Delegated roles that searches have loaded so far.
+    pub fn delegated(&self) -> impl Iterator<Item = &Verified<Targets>> {
+        self.delegated.values().map(|targets| &**targets)
+    }
+
+    /// A role that is loaded: `targets`, or a delegated one.
+    pub fn role(&self, name: &RoleName) -> Option<&Verified<Targets>> {
+        if name.as_str() == "targets" {
+            Some(&self.targets)
+        } else {
+            self.delegated.get(name).map(|t| &**t)
+        }
+    }
+
+    /// The same state under another gate, for instance one that knows newer revocation lists: root and the top-level
+    /// targets are counted again; delegated roles are, too, when a search next comes through them.
+    ///
+    /// # Errors
+    /// If root or targets lose their threshold.
+    pub fn under(mut self, gate: SharedGate) -> Result<Self, MetadataError> {
+        let root = Arc::clone(&self.at.at.at.root);
+        let when = When::At(self.at.at.at.now);
+        root.recount(&root.authority(&root.root), &*gate, when)?;
+        self.targets
+            .recount(&root.authority(&root.targets), &*gate, when)?;
+        self.at.at.at.gate = gate;
+        Ok(self)
+    }
+
+    /// Takes the file of a delegated role on behalf of `delegator` (5.6.7).
+    pub(crate) fn take_delegated(
+        &mut self,
+        delegator: &RoleName,
+        role: &RoleName,
+        bytes: &[u8],
+    ) -> Result<(), MetadataError> {
+        let targets = {
+            let authority = self.authority(delegator, role)?;
+            self.at.take_targets(role, &authority, bytes)?
+        };
+        self.delegated.insert(role.clone(), Arc::new(targets));
+        Ok(())
+    }
+
+    /// Counts a loaded role's signatures by `delegator`: a role that was loaded for one delegator proves nothing for
+    /// another, nor under another gate.
+    pub(crate) fn recount_delegated(
+        &self,
+        delegator: &RoleName,
+        role: &RoleName,
+    ) -> Result<(), MetadataError> {
+        let authority = self.authority(delegator, role)?;
+        let at = &self.at.at.at;
+        match self.delegated.get(role) {
+            Some(targets) => targets
+                .recount(&authority, &*at.gate, When::At(at.now))
+                .map(drop),
+            None => Err(MetadataError::NotAskedFor { role: role.clone() }),
+        }
+    }
+
+    fn authority<'a>(
+        &'a self,
+        delegator: &RoleName,
+        role: &RoleName,
+    ) -> Result<Authority<'a>, MetadataError> {
+        let unknown = || MetadataError::NotListed {
+            role: role.clone(),
+            listing: delegator.clone(),
+        };
+        let parent = self.role(delegator).ok_or_else(unknown)?;
+        let delegations = parent.delegations.as_ref().ok_or_else(unknown)?;
+        let delegated = delegations.role(role).ok_or_else(unknown)?;
+        Ok(Authority {
+            keys: &delegations.keys,
+            role: &delegated.keys,
+            certificates: &parent.certificates,
+        })
+    }
+}
+
+fn not_expired(
+    role: &RoleName,
+    metadata: &impl Role,
+    now: ReferenceTime,
+) -> Result<(), MetadataError> {
+    let common = metadata.common();
+    if common.expires > now {
+        return Ok(());
+    }
+    Err(MetadataError::Expired {
+        role: role.clone(),
+        version: common.version,
+        expires: common.expires,
+        now,
+    })
+}
+
+fn no_rollback(role: &RoleName, trusted: Version, found: Version) -> Result<(), MetadataError> {
+    if found >= trusted {
+        return Ok(());
+    }
+    Err(MetadataError::Rollback {
+        role: role.clone(),
+        trusted,
+        found,
+    })
+}
+
+fn same_version(role: &RoleName, expected: Version, found: Version) -> Result<(), MetadataError> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(MetadataError::Version {
+        role: role.clone(),
+        expected,
+        found,
+    })
+}
+
+/// A file is the one that the metadata above it names: length and digests, where it names them.
+fn announced(role: &RoleName, file: &MetaFile, bytes: &[u8]) -> Result<(), MetadataError> {
+    let nothing = Hashes {
+        sha256: None,
+        sha512: None,
+    };
+    let mut check = file.hashes.as_ref().unwrap_or(&nothing).checker(
+        file.length
+            .map_or(Length::AtMost(u64::MAX), Length::Exactly),
+    );
+    check
+        .update(bytes)
+        .and_then(|()| check.finish())
+        .map_err(|source| MetadataError::Content {
+            role: role.clone(),
+            source,
+        })
+}

@@ -1,0 +1,110 @@
+//! From the root that the device holds to the current one, version by version (5.2 and 5.3).
+
+use std::sync::Arc;
+
+use super::{AtRoot, SharedGate, not_expired, same_version};
+use crate::envelope::{Unverified, Verified};
+use crate::error::MetadataError;
+use crate::gate::When;
+use crate::name::{RoleName, Version};
+use crate::roles::{RoleKeys, Root};
+use crate::time::ReferenceTime;
+
+/// A walk over the root versions.
+///
+/// Fetch the file of version [`RootWalk::next_version`] and give it to [`RootWalk::step`]; when there is none, call
+/// [`RootWalk::finish`]. A caller bounds the number of steps by [`crate::limits::Limits::root_rotations`].
+pub struct RootWalk {
+    gate: SharedGate,
+    root: Verified<Root>,
+    rotated: bool,
+}
+
+impl RootWalk {
+    /// Starts from a root that is trusted because of where it comes from: the firmware image, or the device's own store
+    /// (5.2). Its expiry does not matter, nor do its signers' certificates: the walk is there to replace it.
+    ///
+    /// # Errors
+    /// If it is not root metadata, or not even signed by its own keys: then the file is damaged.
+    pub fn from_trusted(bytes: &[u8], gate: SharedGate) -> Result<Self, MetadataError> {
+        let root = Unverified::read(&RoleName::root(), bytes)?.verify_by_itself(
+            |root: &Root| root.authority(&root.root),
+            &crate::gate::PlainTuf,
+            When::Walk,
+        )?;
+        Ok(Self {
+            gate,
+            root,
+            rotated: false,
+        })
+    }
+
+    /// The root that is trusted so far.
+    pub fn root(&self) -> &Verified<Root> {
+        &self.root
+    }
+
+    /// The version to ask for next (5.3.3).
+    ///
+    /// # Errors
+    /// If no version can follow.
+    pub fn next_version(&self) -> Result<Version, MetadataError> {
+        self.root
+            .common
+            .version
+            .next()
+            .ok_or(MetadataError::LastVersion {
+                role: RoleName::root(),
+            })
+    }
+
+    /// Takes the next version; store the file when this has returned (5.3.4 to 5.3.8).
+    ///
+    /// # Errors
+    /// If it is not signed by a threshold of the current root's keys and of its own, or has not the next version.
+    pub fn step(&mut self, bytes: &[u8]) -> Result<(), MetadataError> {
+        let role = RoleName::root();
+        let expected = self.next_version()?;
+        // 5.3.4: first by the keys that are trusted already, then by the new ones.
+        let by_current: Verified<Root> = Unverified::read(&role, bytes)?.verify(
+            &self.root.authority(&self.root.root),
+            &*self.gate,
+            When::Walk,
+        )?;
+        by_current.recount(
+            &by_current.authority(&by_current.root),
+            &*self.gate,
+            When::Walk,
+        )?;
+        same_version(&role, expected, by_current.common.version)?;
+        self.rotated |= retired(&self.root.timestamp, &by_current.timestamp)
+            || retired(&self.root.snapshot, &by_current.snapshot);
+        self.root = by_current;
+        Ok(())
+    }
+
+    /// Ends the walk: the last root must be in force at the reference time (5.3.10), its signers' certificates too.
+    ///
+    /// # Errors
+    /// If it has expired, or lost its threshold.
+    pub fn finish(self, now: ReferenceTime) -> Result<AtRoot, MetadataError> {
+        let Self {
+            gate,
+            root,
+            rotated,
+        } = self;
+        not_expired(&RoleName::root(), &*root, now)?;
+        root.recount(&root.authority(&root.root), &*gate, When::At(now))?;
+        Ok(AtRoot {
+            gate,
+            now,
+            root: Arc::new(root),
+            rotated,
+        })
+    }
+}
+
+/// Whether a key of `old` is no longer in force: then whoever stole it may have pushed versions far ahead.
+fn retired(old: &RoleKeys, new: &RoleKeys) -> bool {
+    old.key_ids.iter().any(|id| !new.key_ids.contains(id))
+}
