@@ -165,10 +165,11 @@ mod tests {
             prop_assert_eq!(back, json);
         }
 
-        /// `olpc-cjson` is an independent implementation. It agrees wherever NFC changes nothing and no member name has a
-        /// character to escape: it sorts the escaped names, python-tuf and we the names themselves.
+        /// `olpc-cjson` is an independent implementation. It agrees wherever NFC changes nothing and the member names have no
+        /// character up to `"` nor `\\`: it sorts names as escaped and with their quotation marks, python-tuf and we the
+        /// names themselves.
         #[test]
-        fn agrees_with_olpc_cjson_on_ascii(map in prop::collection::btree_map("[ !#-\\[\\]-~]{0,8}", ("[\\x00-\\x7f]{0,8}", any::<i64>()), 0..6)) {
+        fn agrees_with_olpc_cjson_on_ascii(map in prop::collection::btree_map("[#-\\[\\]-~]{0,8}", ("[\\x00-\\x7f]{0,8}", any::<i64>()), 0..6)) {
             use serde::Serialize as _;
             let mut theirs = Vec::new();
             let mut serializer = serde_json::Serializer::with_formatter(&mut theirs, olpc_cjson::CanonicalFormatter::new());
