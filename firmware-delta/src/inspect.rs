@@ -7,7 +7,7 @@ use crate::codec::Decoder;
 use crate::digest::sha256;
 use crate::error::{FrameFault, PatchError};
 use crate::format::control::Entries;
-use crate::format::frame::{Body, Frame, Stream, StreamKind, Streams};
+use crate::format::frame::{Body, Frame, Stream, StreamKind, Streams, check_copy};
 use crate::format::{HEADER_LEN, Header, PayloadKind};
 use crate::limits::max_frame_bytes;
 
@@ -222,7 +222,11 @@ impl Reader<'_> {
         let output = frame.output;
         let summary = match frame.body {
             Body::Zero => FrameSummary::Zero { output },
-            Body::Copy { old_offset } => FrameSummary::Copy { output, old_offset },
+            Body::Copy { old_offset } => {
+                let old_length = header.old.map_or(0, |old| old.length);
+                check_copy(old_offset, output, old_length).map_err(malformed)?;
+                FrameSummary::Copy { output, old_offset }
+            }
             Body::Streams(streams) => {
                 let entries = entries(&streams, header, decoder, control).map_err(malformed)?;
                 FrameSummary::Streams {

@@ -7,7 +7,7 @@ use crate::codec::Decoder;
 use crate::digest::Running;
 use crate::error::{FrameFault, PatchError};
 use crate::format::control::Entries;
-use crate::format::frame::{Body, Fault, Frame, StreamKind, Streams};
+use crate::format::frame::{Body, Fault, Frame, StreamKind, Streams, check_copy};
 use crate::limits::PIECE;
 use crate::old::VerifiedOld;
 
@@ -50,17 +50,8 @@ impl Output {
                 self.pieces(index, frame.output, written, new, |_, _| Ok(()))
             }
             Body::Copy { old_offset } => {
-                let inside = old_offset
-                    .checked_add(frame.output)
-                    .is_some_and(|end| end <= old.length());
-                if !inside {
-                    let fault = FrameFault::Outside {
-                        offset: *old_offset,
-                        length: frame.output,
-                        old_length: old.length(),
-                    };
-                    return Err(PatchError::frame(index, fault));
-                }
+                check_copy(*old_offset, frame.output, old.length())
+                    .map_err(|fault| PatchError::frame(index, fault))?;
                 self.image.resize(PIECE.max(self.image.len()), 0);
                 self.pieces(index, frame.output, written, new, |done, piece| {
                     old.read_at(old_offset.saturating_add(done), piece)

@@ -41,7 +41,12 @@ impl Encoder {
                 entries,
                 ..
             } => {
-                let streams = Streams::of(entries, old, new.get(*new_offset..).unwrap_or_default());
+                let new = new.get(*new_offset..).unwrap_or_default();
+                let streams = Streams::of(entries, old, new);
+                // Never so with copies worth making; a reader would refuse it.
+                if wide(streams.control.len()) > output {
+                    return self.literal(new.get(..piece.output()).unwrap_or_default().to_vec());
+                }
                 self.streams(output, &streams)
             }
         }

@@ -17,18 +17,22 @@ pub(super) fn leading_zeros(bytes: &[u8]) -> usize {
 }
 
 /// How many bytes `a` and `b` have in common at their beginning.
-pub(super) fn common_prefix(a: &[u8], b: &[u8]) -> usize {
-    const BLOCK: usize = 16;
-    let blocks = a.chunks_exact(BLOCK).zip(b.chunks_exact(BLOCK));
-    let same = blocks.take_while(|(a, b)| a == b).count();
-    let whole = same.saturating_mul(BLOCK);
-    let rest = |bytes| <[u8]>::get(bytes, whole..).unwrap_or_default();
-    let tail = rest(a)
-        .iter()
-        .zip(rest(b))
-        .take_while(|(a, b)| a == b)
-        .count();
-    whole.saturating_add(tail)
+pub(super) fn common_prefix(mut a: &[u8], mut b: &[u8]) -> usize {
+    let mut common = 0_usize;
+    while let (Some((left, a_rest)), Some((right, b_rest))) =
+        (a.split_first_chunk::<8>(), b.split_first_chunk::<8>())
+    {
+        let difference = u64::from_le_bytes(*left) ^ u64::from_le_bytes(*right);
+        if difference != 0 {
+            // The lowest bit that differs is in the first byte that does: little-endian.
+            let bytes = usize::try_from(difference.trailing_zeros() >> 3).unwrap_or(0);
+            return common.saturating_add(bytes);
+        }
+        common = common.saturating_add(8);
+        (a, b) = (a_rest, b_rest);
+    }
+    let tail = a.iter().zip(b).take_while(|(a, b)| a == b).count();
+    common.saturating_add(tail)
 }
 
 #[cfg(test)]

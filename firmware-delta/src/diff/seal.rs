@@ -37,6 +37,7 @@ impl Built {
 }
 
 /// The images that a payload is about.
+#[derive(Clone, Copy)]
 pub(super) struct Images {
     pub(super) old: Option<ImageId>,
     pub(super) new: ImageId,

@@ -154,9 +154,19 @@ impl<'a> Streams<'a> {
     }
 }
 
-/// Bytes that say what a stream is: codec, encoded and decoded length.
-pub(crate) const STREAM_HEAD_LEN: usize = 9;
+/// Whether `length` bytes from `offset` on are inside of an old image of `old_length` bytes.
+pub(crate) fn check_copy(offset: u64, length: u64, old_length: u64) -> Fault<()> {
+    match offset.checked_add(length) {
+        Some(end) if end <= old_length => Ok(()),
+        _ => Err(FrameFault::Outside {
+            offset,
+            length,
+            old_length,
+        }),
+    }
+}
 
+/// What says what a stream is: codec, encoded and decoded length.
 struct StreamHead {
     codec: u8,
     encoded_length: u32,
