@@ -1,1 +1,57 @@
-//! Under construction.
+//! Identity of people, servers and devices: certificates, keys, and what they prove.
+//!
+//! - [`authority`] issues certificates by the profiles of [`profile`] and revocation lists; [`folder`] keeps a whole PKI
+//!   on disk.
+//! - [`binding`] says which TUF keys count on a device: those bound to its trust anchor.
+//! - [`tls`] and [`channel`] connect devices with the API server and with each other.
+//! - [`durable`] is the one atomic-write routine of the workspace.
+//!
+//! The library reads no clock: the time comes in as an argument.
+#![forbid(unsafe_code)]
+
+pub mod anchor;
+pub mod authority;
+pub mod binding;
+pub mod certificate;
+pub mod channel;
+pub mod crl;
+pub mod csr;
+mod der;
+pub mod durable;
+pub mod entropy;
+pub mod error;
+pub mod folder;
+pub mod identity;
+pub mod key;
+pub mod name;
+pub mod oid;
+pub mod passphrase;
+mod path;
+mod pem_text;
+pub mod profile;
+pub mod report;
+pub mod revocations;
+pub mod role;
+mod signed;
+#[cfg(test)]
+mod testing;
+pub mod tls;
+
+pub use anchor::TrustAnchor;
+pub use authority::{Authority, CrlContent};
+pub use binding::{Gate, Thresholds};
+pub use certificate::{Certificate, SerialNumber};
+pub use channel::{Allowed, Channel};
+pub use crl::{Crl, crl_target_path};
+pub use csr::SubjectKey;
+pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
+pub use error::{Error, Result};
+pub use identity::{DeviceIdentity, Identity};
+pub use key::{FileKey, KeyAlgorithm, KeyPair, Protection, ScryptCost, SigningKey};
+pub use name::{DeviceUrn, Organisation};
+pub use passphrase::Passphrase;
+pub use profile::{ApiServer, CaKind, Device, FirmwareSigner, Leaf, Validity};
+pub use report::{DeviceReport, ReportEvent};
+pub use revocations::Revocations;
+pub use role::SignerRole;
+pub use tls::{Clock, RevocationPolicy, Trust};

@@ -1,0 +1,209 @@
+//! Which TUF keys count: those whose holder's certificate binds them to the device's trust anchor.
+//!
+//! [`Gate`] implements [`SignerGate`], which `metadata-schema` asks in its one threshold check. A key is bound to a
+//! role if, in this order:
+//!
+//! 1. there is a certificate for it, whose public key is the TUF key;
+//! 2. its role extension names the role;
+//! 3. every certificate of its chain, and the anchor, is valid at the time that counts ([`When`]);
+//! 4. its path leads to the anchor, and the leaf and every CA on it are for code signing;
+//! 5. neither it nor one of its issuers is on the current revocation lists.
+//!
+//! Snapshot and timestamp are authorised by root and need no certificate; neither does the delegated role `pki`, whose
+//! targets are revocation lists: the CA's own signature on them counts, and this role's keys are online.
+
+mod refusal;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
+
+use metadata_schema::gate::{Certificates, Holder, MAX_CHAIN, Refusal, Signer, SignerGate, When};
+use metadata_schema::key::PublicKey;
+use metadata_schema::name::RoleName;
+use metadata_schema::time::Timestamp;
+
+use crate::anchor::TrustAnchor;
+use crate::certificate::Certificate;
+use crate::crl::{self, Crl};
+use crate::path::{self, Purpose};
+use crate::revocations::{Revocations, Status};
+use crate::role::SignerRole;
+
+/// The least thresholds that a device accepts, whatever the metadata says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Thresholds {
+    root: u32,
+    targets: u32,
+    delegated: u32,
+    by_name: BTreeMap<RoleName, u32>,
+}
+
+impl Thresholds {
+    /// Thresholds of root, of targets, and of every delegated role but `pki`.
+    pub fn new(root: u32, targets: u32, delegated: u32) -> Self {
+        Self {
+            root,
+            targets,
+            delegated,
+            by_name: BTreeMap::new(),
+        }
+    }
+
+    /// Another threshold for one delegated role.
+    #[must_use]
+    pub fn with(mut self, role: RoleName, threshold: u32) -> Self {
+        self.by_name.insert(role, threshold);
+        self
+    }
+
+    fn of(&self, role: &RoleName) -> u32 {
+        match (role.as_str(), needs_certificate(role)) {
+            ("root", _) => self.root,
+            ("targets", _) => self.targets,
+            (_, false) => 1,
+            (_, true) => self.by_name.get(role).copied().unwrap_or(self.delegated),
+        }
+    }
+}
+
+/// Admits the keys that certificates bind to the trust anchor.
+#[derive(Debug)]
+pub struct Gate {
+    anchor: TrustAnchor,
+    revocations: Revocations,
+    thresholds: Thresholds,
+    unlisted: Mutex<BTreeSet<String>>,
+}
+
+impl Gate {
+    /// A gate for devices with this anchor, that knows these revocation lists.
+    ///
+    /// A list that its issuer did not sign counts for nothing, as if it were not there.
+    pub fn new(anchor: TrustAnchor, crls: Vec<Crl>, thresholds: Thresholds) -> Self {
+        Self {
+            anchor,
+            revocations: Revocations::new(crls),
+            thresholds,
+            unlisted: Mutex::default(),
+        }
+    }
+
+    /// The CAs that issued the certificates in `certificates`, and the anchor: by subject key identifier in hex.
+    ///
+    /// What cannot be read is passed over. The certificates prove nothing yet; this is for knowing which lists to fetch
+    /// ([`crl::crl_target_path`]) and for checking them ([`Crl::verify`]).
+    pub fn issuers(&self, certificates: &Certificates) -> BTreeMap<String, Certificate> {
+        let chains = certificates
+            .iter()
+            .flat_map(|(_, chain)| chain.iter().skip(1).take(MAX_CHAIN));
+        chains
+            .filter_map(|pem| Certificate::from_pem("issuer", pem.as_bytes()).ok())
+            .chain([self.anchor.certificate().clone()])
+            .filter_map(|ca| ca.subject_key_id().map(|id| (id, ca)))
+            .collect()
+    }
+
+    /// The CAs met so far for which there is no revocation list: what they issued was accepted unchecked.
+    pub fn unlisted(&self) -> Vec<String> {
+        self.unlisted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .cloned()
+            .collect()
+    }
+
+    /// Whether a key is bound to a role by a chain of PEM certificates, leaf first.
+    ///
+    /// # Errors
+    /// Why not, in a sentence.
+    pub fn bound(
+        &self,
+        key: &PublicKey,
+        role: &RoleName,
+        chain: &[String],
+        when: When,
+    ) -> Result<Holder, Refusal> {
+        let Some(wanted) = SignerRole::of(role).filter(|_| needs_certificate(role)) else {
+            return Ok(Holder(key.id().to_string()));
+        };
+        let chain = parse(key, chain)?;
+        let leaf = chain.first().ok_or_else(|| refusal::no_certificate(key))?;
+        if leaf.ed25519().as_ref() != key.ed25519_bytes() || key.ed25519_bytes().is_none() {
+            return Err(refusal::other_key(leaf, key));
+        }
+        if !leaf.roles().unwrap_or_default().contains(&wanted) {
+            return Err(refusal::other_role(leaf, &wanted));
+        }
+        let time = match when {
+            When::Walk => latest_start(&chain),
+            When::At(time) => time,
+            _ => return Err(refusal::unknown_time(leaf)),
+        };
+        path::verify(&chain, &self.anchor, Purpose::CodeSigning, time)
+            .map_err(|why| refusal::path(&chain, &self.anchor, &why))?;
+        self.not_revoked(&chain)?;
+        Ok(Holder(person(leaf)))
+    }
+
+    fn not_revoked(&self, chain: &[Certificate]) -> Result<(), Refusal> {
+        let issuers = chain.iter().skip(1).chain([self.anchor.certificate()]);
+        for (index, (certificate, issuer)) in chain.iter().zip(issuers).enumerate() {
+            match self.revocations.status(issuer, certificate.serial(), None) {
+                Status::Good | Status::Stale(_) => {}
+                Status::Revoked(since) => return Err(refusal::revoked(chain, index, since)),
+                Status::Unknown => {
+                    let mut unlisted = self.unlisted.lock().unwrap_or_else(PoisonError::into_inner);
+                    unlisted.insert(issuer.subject().to_owned());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl SignerGate for Gate {
+    fn admit(&self, signer: &Signer<'_>) -> Result<Holder, Refusal> {
+        self.bound(signer.key, signer.role, signer.chain, signer.when)
+    }
+
+    fn minimum_threshold(&self, role: &RoleName) -> u32 {
+        self.thresholds.of(role)
+    }
+}
+
+/// Whether a role's keys count only with certificates.
+fn needs_certificate(role: &RoleName) -> bool {
+    !matches!(role.as_str(), "snapshot" | "timestamp" | crl::ROLE)
+}
+
+fn parse(key: &PublicKey, chain: &[String]) -> Result<Vec<Certificate>, Refusal> {
+    if chain.len() > MAX_CHAIN {
+        return Err(refusal::long_chain(key, chain.len()));
+    }
+    chain
+        .iter()
+        .map(|pem| Certificate::from_pem("certificate", pem.as_bytes()))
+        .collect::<Result<_, _>>()
+        .map_err(|e| refusal::unreadable(key, &e))
+}
+
+/// The chain's own latest notBefore: when all of it had been issued.
+fn latest_start(chain: &[Certificate]) -> Timestamp {
+    chain
+        .iter()
+        .map(Certificate::not_before)
+        .max()
+        .unwrap_or(Timestamp::EPOCH)
+}
+
+/// The holder: the person's URN, or if the certificate has none, its subject.
+fn person(leaf: &Certificate) -> String {
+    match leaf.uris() {
+        [only] => only.clone(),
+        _ => leaf.subject().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,190 @@
+//! The one atomic-write routine of the workspace.
+//!
+//! After [`write`] returns, the file holds the new bytes even if the power is cut; if the power is cut before, it holds
+//! the old ones. Never anything between. The order of steps: write a temporary file in the same folder, sync it, rename
+//! it over the old one, sync the folder (POSIX promises the rename to last only then).
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+
+/// Mode of a file that others may read.
+pub const PUBLIC: u32 = 0o644;
+/// Mode of a file that only its owner may read.
+pub const SECRET: u32 = 0o600;
+
+/// Replaces a file, or makes it. `mode` holds for the new file, whatever the old one had.
+///
+/// ```
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("state.json");
+/// use device_pki::durable;
+/// durable::write(&path, b"{}", durable::PUBLIC)?;
+/// assert_eq!(durable::read_bounded(&path, 100)?, b"{}");
+/// # Ok::<(), device_pki::Error>(())
+/// ```
+///
+/// # Errors
+/// If a step fails; the old file then stands as it was.
+pub fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    let folder = folder_of(path);
+    let temporary = temporary_name(path)?;
+    let written = write_synced(&temporary, bytes, mode)
+        .and_then(|()| fs::rename(&temporary, path).map_err(|e| Error::io("rename into", path, e)));
+    if written.is_err() {
+        // The leftover is a hidden file that nobody reads; the error that counts is the first one.
+        fs::remove_file(&temporary).ok();
+    }
+    written?;
+    sync_folder(folder)
+}
+
+/// Makes a folder and those above it, and makes sure that it lasts. An existing folder is no error.
+///
+/// # Errors
+/// If a step fails.
+pub fn create_dir_durable(path: &Path, mode: u32) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let parent = folder_of(path);
+    if !parent.is_dir() {
+        create_dir_durable(parent, mode)?;
+    }
+    match fs::DirBuilder::new().mode(mode).create(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        Err(e) => Err(Error::io("make the folder", path, e)),
+        Ok(()) => sync_folder(parent),
+    }
+}
+
+/// Removes a file, and makes sure that it stays away. A file that is not there is no error.
+///
+/// # Errors
+/// If a step fails.
+pub fn remove_durable(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(Error::io("remove", path, e)),
+        Ok(()) => sync_folder(folder_of(path)),
+    }
+}
+
+/// Reads a file of at most `limit` bytes.
+///
+/// # Errors
+/// If it cannot be read or is larger; not more than `limit` bytes and one are read in any case.
+pub fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
+    let mut bytes = Vec::new();
+    file.take(limit.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(|e| Error::io("read", path, e))?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length <= limit) {
+        Ok(bytes)
+    } else {
+        Err(Error::TooLarge {
+            path: path.to_owned(),
+            limit,
+        })
+    }
+}
+
+/// Makes sure that the names in a folder last: what was made, renamed or removed there.
+///
+/// # Errors
+/// If the folder cannot be opened or synced.
+pub fn sync_folder(folder: &Path) -> Result<()> {
+    File::open(folder)
+        .and_then(|handle| handle.sync_all())
+        .map_err(|e| Error::io("sync the folder", folder, e))
+}
+
+fn write_synced(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)
+        .map_err(|e| Error::io("make", path, e))?;
+    file.write_all(bytes)
+        .map_err(|e| Error::io("write", path, e))?;
+    file.sync_all().map_err(|e| Error::io("sync", path, e))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// A hidden name beside `path`, random so that two writers do not meet.
+fn temporary_name(path: &Path) -> Result<PathBuf> {
+    let mut random = [0_u8; 8];
+    getrandom::fill(&mut random).map_err(|e| Error::Entropy {
+        reason: e.to_string(),
+    })?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    Ok(folder_of(path).join(format!(".{name}.{}.tmp", hex::encode(random))))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn replaces_and_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b/file");
+        create_dir_durable(path.parent().unwrap(), 0o700).unwrap();
+        write(&path, b"old and long", PUBLIC).unwrap();
+        write(&path, b"new", SECRET).unwrap();
+        assert_eq!(read_bounded(&path, 3).unwrap(), b"new");
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            SECRET
+        );
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+        remove_durable(&path).unwrap();
+        remove_durable(&path).unwrap();
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_failed_write_keeps_the_old_file_and_names_the_step() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("taken");
+        fs::create_dir(&path).unwrap();
+        let error = write(&path, b"x", PUBLIC).unwrap_err();
+        assert!(
+            error.to_string().starts_with("cannot rename into"),
+            "{error}"
+        );
+        assert_eq!(
+            fs::read_dir(folder.path()).unwrap().count(),
+            1,
+            "temporary file left behind"
+        );
+    }
+
+    #[test]
+    fn reads_no_more_than_the_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("big");
+        write(&path, &[7; 11], PUBLIC).unwrap();
+        assert!(matches!(
+            read_bounded(&path, 10),
+            Err(Error::TooLarge { limit: 10, .. })
+        ));
+        assert!(matches!(
+            read_bounded(Path::new("/dev/zero"), 10),
+            Err(Error::TooLarge { .. })
+        ));
+    }
+}

@@ -1,0 +1,308 @@
+//! A whole PKI in one folder: the root, the CAs below it, what they issued, and their revocation lists.
+//!
+//! ```text
+//! pki.json                  who runs it, and which algorithms it uses
+//! trust-anchor.pem          the root's certificate: what devices are given
+//! <ca>/ca.pem, ca.key.pem   each CA's certificate and its encrypted key
+//! <ca>/state.json           what it issued and revoked, and the number of its next revocation list
+//! signers/<name>/           chain.pem and, if the key was made here, key.pem
+//! servers/<name>/           the same
+//! devices/<serial>/         the same
+//! crl/<ski>.crl             revocation lists, in DER, under the names that they are published by
+//! ```
+//!
+//! This is the form for a small company and for tests. Where a root key must never meet a network, run it on a machine
+//! of its own and carry the folder's `root-ca/ca.key.pem` nowhere else.
+
+mod issue;
+mod revoke;
+mod state;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use metadata_schema::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::anchor::TrustAnchor;
+use crate::authority::Authority;
+use crate::certificate::{Certificate, MAX_PEM_LENGTH};
+use crate::durable;
+use crate::entropy::Entropy;
+use crate::error::{Error, Result};
+use crate::key::{KeyAlgorithm, KeyPair, Protection};
+use crate::name::Organisation;
+use crate::passphrase::Passphrase;
+use crate::profile::{CaKind, Validity};
+
+pub use issue::{Issued, KeySource};
+pub use revoke::{DEFAULT_CRL_DAYS, Revoked};
+pub use state::{CaState, Entry};
+
+/// The format of `pki.json`.
+const FORMAT: u32 = 1;
+const CONFIG_LIMIT: u64 = 64 * 1024;
+/// CA certificates reach this far back, for devices whose clock is behind.
+const BACKDATE: i64 = 3600;
+
+/// What every operation with CA keys needs: the time, how keys are protected, and random bytes.
+pub struct Ceremony<'a> {
+    /// The time that certificates start at.
+    pub now: Timestamp,
+    /// How CA keys and the keys of people are, or will be, protected.
+    pub protection: Protection<'a>,
+    /// Where keys and serial numbers come from.
+    pub entropy: &'a mut dyn Entropy,
+}
+
+/// Which algorithms the keys of a PKI are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Algorithms {
+    /// The root's.
+    pub root: KeyAlgorithm,
+    /// The other CAs'.
+    pub issuing: KeyAlgorithm,
+    /// Those of servers and devices. People who sign firmware always have Ed25519.
+    pub leaf: KeyAlgorithm,
+}
+
+impl Algorithms {
+    /// Root P-384, the others P-256: what every TLS stack and every TPM knows.
+    pub const STANDARD: Self = Self {
+        root: KeyAlgorithm::P384,
+        issuing: KeyAlgorithm::P256,
+        leaf: KeyAlgorithm::P256,
+    };
+    /// CAs with Ed25519, whose signatures follow from key and message: from one seed the same PKI, byte for byte.
+    pub const DETERMINISTIC: Self = Self {
+        root: KeyAlgorithm::Ed25519,
+        issuing: KeyAlgorithm::Ed25519,
+        leaf: KeyAlgorithm::P256,
+    };
+}
+
+/// A PKI on disk.
+#[derive(Debug)]
+pub struct PkiFolder {
+    path: PathBuf,
+    config: Config,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Config {
+    format: u32,
+    organisation: Organisation,
+    algorithms: Algorithms,
+}
+
+impl PkiFolder {
+    /// Makes a new PKI: root CA and the three CAs below it, each with an empty revocation list.
+    ///
+    /// # Errors
+    /// If there is a PKI already, or a step fails.
+    pub fn create(
+        path: &Path,
+        organisation: &Organisation,
+        algorithms: Algorithms,
+        ceremony: &mut Ceremony<'_>,
+    ) -> Result<Self> {
+        let config_path = path.join("pki.json");
+        if config_path.exists() {
+            return Err(Error::Exists { path: config_path });
+        }
+        durable::create_dir_durable(path, 0o700)?;
+        let config = Config {
+            format: FORMAT,
+            organisation: organisation.clone(),
+            algorithms,
+        };
+        let folder = Self {
+            path: path.to_owned(),
+            config,
+        };
+        let _lock = folder.lock()?;
+
+        let start = ceremony.now.plus_seconds(-BACKDATE);
+        let valid = |kind: CaKind| Validity::days(start, kind.default_days());
+        let key = KeyPair::generate(algorithms.root, ceremony.entropy)?;
+        let root = Authority::root(
+            organisation.clone(),
+            key,
+            valid(CaKind::Root),
+            ceremony.entropy,
+        )?;
+        folder.keep(&root, None, ceremony)?;
+        for kind in CaKind::ISSUING {
+            let key = KeyPair::generate(algorithms.issuing, ceremony.entropy)?;
+            let ca = root.subordinate(kind, key, valid(kind), ceremony.entropy)?;
+            folder.keep(&ca, Some(CaKind::Root), ceremony)?;
+        }
+        let pem = root.certificate().pem();
+        durable::write(&folder.anchor_path(), pem.as_bytes(), durable::PUBLIC)?;
+        // Last: a folder with this file is complete.
+        let json = serde_json::to_vec_pretty(&folder.config)
+            .map_err(|e| Error::malformed("pki.json", "JSON", e))?;
+        durable::write(&config_path, &json, durable::PUBLIC)?;
+        folder.write_crls(DEFAULT_CRL_DAYS, ceremony)?;
+        Ok(folder)
+    }
+
+    /// Opens a PKI. No key is read yet.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn open(path: &Path) -> Result<Self> {
+        let config_path = path.join("pki.json");
+        let bytes = durable::read_bounded(&config_path, CONFIG_LIMIT)?;
+        let what = config_path.display().to_string();
+        let config: Config = serde_json::from_slice(&bytes)
+            .map_err(|e| Error::malformed(what.as_str(), "the configuration of a PKI", e))?;
+        if config.format != FORMAT {
+            let reason = format!("format {}, expected {FORMAT}", config.format);
+            return Err(Error::malformed(what, "the configuration of a PKI", reason));
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            config,
+        })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Who runs it.
+    pub fn organisation(&self) -> &Organisation {
+        &self.config.organisation
+    }
+
+    /// Which algorithms its keys are for.
+    pub fn algorithms(&self) -> Algorithms {
+        self.config.algorithms
+    }
+
+    /// The file with the root's certificate.
+    pub fn anchor_path(&self) -> PathBuf {
+        self.path.join("trust-anchor.pem")
+    }
+
+    /// The root, as devices trust it.
+    ///
+    /// # Errors
+    /// If its certificate cannot be read.
+    pub fn anchor(&self) -> Result<TrustAnchor> {
+        TrustAnchor::new(self.ca_certificate(CaKind::Root)?)
+    }
+
+    /// The certificate of a CA.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn ca_certificate(&self, kind: CaKind) -> Result<Certificate> {
+        let path = self.ca_path(kind).join("ca.pem");
+        let text = durable::read_bounded(&path, MAX_PEM_LENGTH.try_into().unwrap_or(u64::MAX))?;
+        Certificate::from_pem(&path.display().to_string(), &text)
+    }
+
+    /// A CA with its key, which this opens.
+    ///
+    /// # Errors
+    /// If the passphrase is wrong, or certificate and key do not belong together.
+    pub fn authority(&self, kind: CaKind, protection: Protection<'_>) -> Result<Authority> {
+        let key = KeyPair::load(
+            &self.ca_path(kind).join("ca.key.pem"),
+            passphrase(protection),
+        )?;
+        Authority::new(
+            kind,
+            self.config.organisation.clone(),
+            self.ca_certificate(kind)?,
+            key,
+        )
+    }
+
+    /// What a CA issued and revoked.
+    ///
+    /// # Errors
+    /// If its index cannot be read.
+    pub fn state(&self, kind: CaKind) -> Result<CaState> {
+        CaState::load(&self.ca_path(kind).join("state.json"))
+    }
+
+    /// The file of a CA's revocation list.
+    ///
+    /// # Errors
+    /// If the CA's certificate cannot be read.
+    pub fn crl_path(&self, kind: CaKind) -> Result<PathBuf> {
+        let ski = self
+            .ca_certificate(kind)?
+            .subject_key_id()
+            .unwrap_or_default();
+        Ok(self.path.join("crl").join(format!("{ski}.crl")))
+    }
+
+    /// Whether CA keys are encrypted.
+    ///
+    /// # Errors
+    /// If the root's key file cannot be read.
+    pub fn is_encrypted(&self) -> Result<bool> {
+        KeyPair::is_encrypted(&self.ca_path(CaKind::Root).join("ca.key.pem"))
+    }
+
+    fn ca_path(&self, kind: CaKind) -> PathBuf {
+        self.path.join(kind.folder())
+    }
+
+    fn save_state(&self, kind: CaKind, state: &CaState) -> Result<()> {
+        state.save(&self.ca_path(kind).join("state.json"))
+    }
+
+    /// Writes a new CA, and enters it into its issuer's index.
+    fn keep(
+        &self,
+        ca: &Authority,
+        issuer: Option<CaKind>,
+        ceremony: &mut Ceremony<'_>,
+    ) -> Result<()> {
+        let path = self.ca_path(ca.kind());
+        durable::create_dir_durable(&path, 0o700)?;
+        ca.key().save(
+            &path.join("ca.key.pem"),
+            ceremony.protection,
+            ceremony.entropy,
+        )?;
+        let pem = ca.certificate().pem();
+        durable::write(&path.join("ca.pem"), pem.as_bytes(), durable::PUBLIC)?;
+        self.save_state(ca.kind(), &CaState::default())?;
+        if let Some(issuer) = issuer {
+            let mut state = self.state(issuer)?;
+            state.enter(ca.certificate(), ca.kind().folder());
+            self.save_state(issuer, &state)?;
+        }
+        Ok(())
+    }
+
+    /// Keeps two programs from changing the folder at once, until the file is closed.
+    fn lock(&self) -> Result<File> {
+        let path = self.path.join("pki.lock");
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(|e| Error::io("open", &path, e))?;
+        file.lock().map_err(|e| Error::io("lock", &path, e))?;
+        Ok(file)
+    }
+}
+
+fn passphrase(protection: Protection<'_>) -> Option<&Passphrase> {
+    match protection {
+        Protection::Passphrase(passphrase, _) => Some(passphrase),
+        Protection::FileMode => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

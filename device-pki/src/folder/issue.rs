@@ -1,0 +1,135 @@
+//! Issuing certificates out of the folder.
+
+use std::path::PathBuf;
+
+use super::{Ceremony, PkiFolder};
+use crate::certificate::Certificate;
+use crate::csr::SubjectKey;
+use crate::durable;
+use crate::error::{Error, Result};
+use crate::key::{KeyAlgorithm, KeyPair, Protection};
+use crate::profile::{Leaf, Validity};
+
+/// Leaf certificates reach this far back, for clocks that are behind.
+const BACKDATE: i64 = 60;
+
+/// Where the key of a new certificate comes from.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum KeySource {
+    /// It is made here and written beside the certificate.
+    Generate,
+    /// Its holder made it and brought the public key: the better way.
+    Given(SubjectKey),
+}
+
+/// A certificate that was issued, and where it is.
+#[derive(Debug)]
+pub struct Issued {
+    /// The certificate and its CA's: what its holder shows.
+    pub chain: Vec<Certificate>,
+    /// The file with the chain.
+    pub chain_path: PathBuf,
+    /// The file with the key, if it was made here.
+    pub key_path: Option<PathBuf>,
+}
+
+impl Issued {
+    /// The chain as PEM texts, as TUF metadata carries them.
+    pub fn chain_pem(&self) -> Vec<String> {
+        self.chain.iter().map(Certificate::pem).collect()
+    }
+}
+
+impl PkiFolder {
+    /// Issues a certificate, by default valid as long as its profile says.
+    ///
+    /// The index has it before anybody else does, so that whatever exists can be revoked. A key of a signer is protected
+    /// as the ceremony says; keys of servers and devices by the file's mode, for their programs start alone.
+    ///
+    /// # Errors
+    /// If the CA's key cannot be opened or a step fails.
+    pub fn issue(
+        &self,
+        leaf: &Leaf,
+        source: KeySource,
+        days: Option<u32>,
+        ceremony: &mut Ceremony<'_>,
+    ) -> Result<Issued> {
+        let _lock = self.lock()?;
+        let ca = self.authority(leaf.issuer(), ceremony.protection)?;
+        let path = self.path.join(folder_of(leaf)?);
+        durable::create_dir_durable(&path, 0o700)?;
+        let algorithm = match leaf {
+            Leaf::FirmwareSigner(_) => KeyAlgorithm::Ed25519,
+            _ => self.config.algorithms.leaf,
+        };
+        let (subject, key) = match source {
+            KeySource::Given(subject) => (subject, None),
+            KeySource::Generate => {
+                let key = KeyPair::generate(algorithm, ceremony.entropy)?;
+                (SubjectKey::of(&key)?, Some(key))
+            }
+        };
+        let days = days.unwrap_or_else(|| leaf.default_days());
+        let validity = Validity::days(ceremony.now.plus_seconds(-BACKDATE), days);
+        let certificate = ca.issue(leaf, &subject, validity, ceremony.entropy)?;
+
+        let mut state = self.state(leaf.issuer())?;
+        state.enter(&certificate, profile_name(leaf));
+        self.save_state(leaf.issuer(), &state)?;
+
+        let chain = vec![certificate, ca.certificate().clone()];
+        let chain_path = path.join("chain.pem");
+        let key_path = match key {
+            None => None,
+            Some(key) => {
+                let key_path = path.join("key.pem");
+                let protection = match leaf {
+                    Leaf::FirmwareSigner(_) => ceremony.protection,
+                    _ => Protection::FileMode,
+                };
+                key.save(&key_path, protection, ceremony.entropy)?;
+                Some(key_path)
+            }
+        };
+        let pem: String = chain.iter().map(Certificate::pem).collect();
+        durable::write(&chain_path, pem.as_bytes(), durable::PUBLIC)?;
+        Ok(Issued {
+            chain,
+            chain_path,
+            key_path,
+        })
+    }
+}
+
+fn profile_name(leaf: &Leaf) -> &'static str {
+    match leaf {
+        Leaf::FirmwareSigner(_) => "firmware-signer",
+        Leaf::ApiServer(_) => "api-server",
+        Leaf::Device(_) => "device",
+    }
+}
+
+/// Where a leaf's files go. Names come from people: none may leave the folder.
+fn folder_of(leaf: &Leaf) -> Result<PathBuf> {
+    let (kind, name) = match leaf {
+        Leaf::FirmwareSigner(signer) => ("signers", signer.name.clone()),
+        Leaf::ApiServer(server) => ("servers", server.name()),
+        Leaf::Device(device) => ("devices", device.serial.clone()),
+    };
+    let unsafe_name = name.is_empty()
+        || name.starts_with('.')
+        || name.len() > 128
+        || name.contains(['/', '\\'])
+        || name.chars().any(char::is_control);
+    if unsafe_name {
+        let why = "cannot be the name of a folder";
+        return Err(Error::Name {
+            what: "certificate holder",
+            found: name,
+            why,
+        });
+    }
+    Ok(PathBuf::from(kind).join(name))
+}

@@ -1,0 +1,120 @@
+//! What a CA issued and revoked: its index, `state.json`.
+
+use std::path::Path;
+
+use metadata_schema::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::certificate::{Certificate, SerialNumber};
+use crate::durable;
+use crate::error::{Error, Result};
+
+/// Largest index that is read: some 200,000 certificates.
+const LIMIT: u64 = 64 * 1024 * 1024;
+const FORMAT: u32 = 1;
+
+/// The index of a CA.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaState {
+    format: u32,
+    next_crl_number: u64,
+    issued: Vec<Entry>,
+}
+
+/// A certificate in the index.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Serial number in hex.
+    pub serial: String,
+    /// The subject's common name.
+    pub name: String,
+    /// The profile.
+    pub profile: String,
+    /// Valid from.
+    pub not_before: Timestamp,
+    /// Valid until.
+    pub not_after: Timestamp,
+    /// Since when it is revoked, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked_at: Option<Timestamp>,
+}
+
+impl Default for CaState {
+    fn default() -> Self {
+        Self {
+            format: FORMAT,
+            next_crl_number: 1,
+            issued: Vec::new(),
+        }
+    }
+}
+
+impl CaState {
+    pub(super) fn load(path: &Path) -> Result<Self> {
+        let bytes = durable::read_bounded(path, LIMIT)?;
+        let bad = |reason: String| {
+            Error::malformed(path.display().to_string(), "the index of a CA", reason)
+        };
+        let state: Self = serde_json::from_slice(&bytes).map_err(|e| bad(e.to_string()))?;
+        if state.format == FORMAT {
+            Ok(state)
+        } else {
+            Err(bad(format!("format {}, expected {FORMAT}", state.format)))
+        }
+    }
+
+    pub(super) fn save(&self, path: &Path) -> Result<()> {
+        let json = serde_json::to_vec_pretty(self)
+            .map_err(|e| Error::malformed(path.display().to_string(), "JSON", e))?;
+        durable::write(path, &json, durable::PUBLIC)
+    }
+
+    pub(super) fn enter(&mut self, certificate: &Certificate, profile: &str) {
+        self.issued.push(Entry {
+            serial: certificate.serial().to_string(),
+            name: certificate.common_name().to_owned(),
+            profile: profile.to_owned(),
+            not_before: certificate.not_before(),
+            not_after: certificate.not_after(),
+            revoked_at: None,
+        });
+    }
+
+    /// Takes the number of the next revocation list: no two lists have the same.
+    pub(super) fn take_crl_number(&mut self) -> u64 {
+        let number = self.next_crl_number;
+        self.next_crl_number = number.saturating_add(1);
+        number
+    }
+
+    /// All certificates, in the order of their issue.
+    pub fn issued(&self) -> &[Entry] {
+        &self.issued
+    }
+
+    /// Revoked certificates. They stay on the list after they expired: a walk over old roots judges by old times.
+    pub(super) fn revoked(&self) -> Result<Vec<(SerialNumber, Timestamp)>> {
+        let revoked = self
+            .issued
+            .iter()
+            .filter_map(|entry| Some((entry, entry.revoked_at?)));
+        revoked
+            .map(|(entry, since)| {
+                let bytes = hex::decode(&entry.serial)
+                    .map_err(|e| Error::malformed(entry.serial.as_str(), "a serial number", e))?;
+                Ok((SerialNumber::new(&bytes), since))
+            })
+            .collect()
+    }
+
+    /// Entries that a person may mean: by serial number (all of it, or eight digits and more of its beginning) or name.
+    pub(super) fn find(&mut self, wanted: &str) -> Vec<&mut Entry> {
+        let matches = |entry: &Entry| {
+            entry.name == wanted || (wanted.len() >= 8 && entry.serial.starts_with(wanted))
+        };
+        self.issued
+            .iter_mut()
+            .filter(|entry| matches(entry))
+            .collect()
+    }
+}

@@ -1,0 +1,40 @@
+//! A device's working identity: LDevID of IEEE 802.1AR.
+
+use rcgen::string::PrintableString;
+use rcgen::{CertificateParams, DnType, DnValue, ExtendedKeyUsagePurpose};
+
+use crate::error::Result;
+use crate::name::Organisation;
+
+/// A device, by its serial number.
+#[derive(Clone, Debug)]
+pub struct Device {
+    /// The serial number: letters, digits and inner `-`.
+    pub serial: String,
+}
+
+impl Device {
+    pub(super) fn params(&self, organisation: &Organisation) -> Result<CertificateParams> {
+        let urn = organisation.device_urn(&self.serial)?;
+        let mut subject = super::subject(Some(organisation), &self.serial);
+        // id-at-serialNumber (X.520, a PrintableString): where 802.1AR has the serial number.
+        let serial = PrintableString::try_from(self.serial.as_str())
+            .map_err(|_| super::not_ascii(&self.serial))?;
+        subject.push(
+            DnType::from_oid(&[2, 5, 4, 5]),
+            DnValue::PrintableString(serial),
+        );
+        let purposes = vec![
+            ExtendedKeyUsagePurpose::ClientAuth,
+            ExtendedKeyUsagePurpose::ServerAuth,
+        ];
+        let mut params = super::leaf(subject, purposes);
+        let host = format!(
+            "{}.{}",
+            self.serial.to_ascii_lowercase(),
+            organisation.device_domain()
+        );
+        params.subject_alt_names = vec![super::uri(urn.as_str())?, super::dns(&host)?];
+        Ok(params)
+    }
+}

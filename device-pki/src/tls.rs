@@ -1,0 +1,145 @@
+//! Mutual TLS between devices and the API server, on rustls with aws-lc-rs: TLS 1.3 only, X25519MLKEM768 preferred.
+//!
+//! Who may stand where follows from the purposes that each issuing CA carries, and that are asked for in every
+//! certificate of a path:
+//!
+//! | asked for | required in the leaf and in its CA | who has it |
+//! |---|---|---|
+//! | a device | clientAuth and serverAuth, and exactly one device URN | what the device-issuing CA issues |
+//! | an API server | serverAuth and our own purpose "API server", the name, no URN | what the server CA issues |
+//!
+//! So a device never passes as the API server, although its certificate has serverAuth, and the API server never passes
+//! as a device. Sessions are not resumed: a resumed session would skip the check of revocation.
+//!
+//! A configuration holds the revocation lists that it was made with. To take over new lists, make a new configuration
+//! and swap it in.
+
+mod verifier;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use metadata_schema::time::Timestamp;
+use rustls::client::Resumption;
+use rustls::crypto::CryptoProvider;
+use rustls::server::NoServerSessionStorage;
+use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
+use rustls::{ClientConfig, ServerConfig};
+use rustls_pki_types::UnixTime;
+
+use crate::anchor::TrustAnchor;
+use crate::error::{Error, Result};
+use crate::identity::Identity;
+use crate::revocations::Revocations;
+
+pub(crate) use verifier::{Expected, Verifier};
+
+/// What a missing or an overdue revocation list means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RevocationPolicy {
+    /// Without a current list of its issuer a certificate is refused: for servers.
+    Strict,
+    /// Lists that are there count, even if a newer one was due: for devices, which may be cut off for a long time.
+    Available,
+}
+
+/// What time certificates are judged by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Clock {
+    /// The system's clock at each handshake.
+    System,
+    /// This time: a device's reference time, which cannot be set back, or a test's.
+    Fixed(Timestamp),
+}
+
+/// Whom a TLS configuration trusts.
+#[derive(Clone, Debug)]
+pub struct Trust {
+    /// Where every path has to end.
+    pub anchor: TrustAnchor,
+    /// The lists in force.
+    pub revocations: Arc<Revocations>,
+    /// What a missing list means.
+    pub policy: RevocationPolicy,
+    /// What time it is.
+    pub clock: Clock,
+}
+
+/// The configuration of a device that talks to the API server.
+///
+/// # Errors
+/// If the identity is not usable in TLS.
+pub fn device_client(identity: &Identity, trust: &Trust) -> Result<ClientConfig> {
+    client(identity, trust, Expected::ApiServer)
+}
+
+/// The configuration of the API server, which lets only devices in.
+///
+/// # Errors
+/// If the identity is not usable in TLS.
+pub fn api_server(identity: &Identity, trust: &Trust) -> Result<ServerConfig> {
+    server(identity, trust, Expected::AnyDevice)
+}
+
+pub(crate) fn client(identity: &Identity, trust: &Trust, peer: Expected) -> Result<ClientConfig> {
+    let provider = provider();
+    let verifier = Arc::new(Verifier::new(trust, peer, &provider));
+    let mut config = ClientConfig::builder_with_details(provider, trust.clock.provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(unusable)?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_client_auth_cert(identity.chain_der(), identity.key_der())
+        .map_err(unusable)?;
+    config.resumption = Resumption::disabled();
+    Ok(config)
+}
+
+pub(crate) fn server(identity: &Identity, trust: &Trust, peer: Expected) -> Result<ServerConfig> {
+    let provider = provider();
+    let verifier = Arc::new(Verifier::new(trust, peer, &provider));
+    let mut config = ServerConfig::builder_with_details(provider, trust.clock.provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(unusable)?
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(identity.chain_der(), identity.key_der())
+        .map_err(unusable)?;
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    Ok(config)
+}
+
+/// Given explicitly everywhere, so that no process-wide default can change it.
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+fn unusable(error: impl std::fmt::Display) -> Error {
+    Error::Tls {
+        reason: error.to_string(),
+    }
+}
+
+impl Clock {
+    fn provider(self) -> Arc<dyn TimeProvider> {
+        match self {
+            Self::System => Arc::new(DefaultTimeProvider),
+            Self::Fixed(time) => Arc::new(Fixed(time)),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Fixed(Timestamp);
+
+impl TimeProvider for Fixed {
+    fn current_time(&self) -> Option<UnixTime> {
+        let seconds = u64::try_from(self.0.unix_seconds()).ok()?;
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
+    }
+}
+
+#[cfg(test)]
+mod tests;
