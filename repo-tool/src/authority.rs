@@ -1,0 +1,103 @@
+//! Who has to sign a staged role.
+
+use metadata_schema::gate::When;
+use metadata_schema::name::RoleName;
+use metadata_schema::roles::{Root, Targets};
+use metadata_schema::time::Timestamp;
+
+use crate::count::Authority;
+use crate::repository::State;
+
+/// One group of people of whom a threshold must sign. A new root needs two: the old one's and its own.
+#[derive(Clone, Copy)]
+pub(crate) struct Ballot<'a> {
+    /// Which group.
+    pub(crate) by: &'static str,
+    /// Its keys and threshold.
+    pub(crate) authority: Authority<'a>,
+    /// Whether certificates count as on the way over old roots, or at the time of publishing.
+    in_force: bool,
+}
+
+impl Ballot<'_> {
+    pub(crate) fn when(&self, now: Timestamp) -> When {
+        if self.in_force {
+            When::At(now)
+        } else {
+            When::Walk
+        }
+    }
+}
+
+/// The groups that have to sign what is staged for `role`.
+pub(crate) fn ballots<'a>(state: &'a State, role: &RoleName) -> Vec<Ballot<'a>> {
+    match role.as_str() {
+        "root" => {
+            let old = state.published.root.as_ref().map(|root| Ballot {
+                by: "the current root",
+                authority: of_root(root),
+                in_force: false,
+            });
+            let new = state.staged.root.as_ref().map(|root| Ballot {
+                by: "the new root",
+                authority: of_root(root),
+                in_force: true,
+            });
+            old.into_iter().chain(new).collect()
+        }
+        "targets" => {
+            let root = state.root();
+            root.map(|root| Ballot {
+                by: "root",
+                authority: Authority {
+                    role: &root.targets,
+                    ..of_root(root)
+                },
+                in_force: true,
+            })
+            .into_iter()
+            .collect()
+        }
+        _ => state
+            .targets()
+            .and_then(|targets| of_delegated(targets, role))
+            .into_iter()
+            .collect(),
+    }
+}
+
+fn of_root(root: &Root) -> Authority<'_> {
+    Authority {
+        keys: &root.keys,
+        role: &root.root,
+        certificates: &root.certificates,
+    }
+}
+
+fn of_delegated<'a>(targets: &'a Targets, role: &RoleName) -> Option<Ballot<'a>> {
+    let delegations = targets.delegations.as_ref()?;
+    let delegated = delegations.role(role)?;
+    Some(Ballot {
+        by: "targets",
+        authority: Authority {
+            keys: &delegations.keys,
+            role: &delegated.keys,
+            certificates: &targets.certificates,
+        },
+        in_force: true,
+    })
+}
+
+/// The version of a staged role, 0 if it is not staged.
+pub(crate) fn staged_version(state: &State, role: &RoleName) -> u64 {
+    let common = match role.as_str() {
+        "root" => state.staged.root.as_ref().map(|root| &root.common),
+        "targets" => state.staged.targets.as_ref().map(|targets| &targets.common),
+        _ => state
+            .staged
+            .delegated
+            .get(role)
+            .map(|targets| &targets.common),
+    };
+    common.map_or(0, |common| common.version.number())
+}

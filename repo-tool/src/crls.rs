@@ -1,0 +1,137 @@
+//! Revocation lists: targets of the role `pki`, each signed by its own CA.
+
+use device_pki::crl::crl_target_path;
+use device_pki::{Certificate, Crl};
+use metadata_schema::gate::Certificates;
+use metadata_schema::name::{RoleName, TargetPath};
+use metadata_schema::time::Timestamp;
+
+use crate::assemble::{target_file, target_file_path};
+use crate::error::{Error, Result};
+use crate::layout::PKI_ROLE;
+use crate::repository::{Repository, State};
+use crate::staged::stage;
+
+/// A list that was staged.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct StagedCrl {
+    /// Its target path.
+    pub path: String,
+    /// The CA.
+    pub issuer: String,
+    /// Its number.
+    pub number: u64,
+    /// How many certificates are on it.
+    pub revoked: usize,
+    /// By when the next one is due.
+    pub next_update: Timestamp,
+}
+
+impl Repository {
+    /// Stages revocation lists (in PEM or DER, by their names in messages). The online key of `pki` signs at publishing.
+    ///
+    /// # Errors
+    /// If a list is not signed by a CA under the anchor, or its number falls.
+    pub fn add_crls(&self, lists: &[(String, Vec<u8>)], now: Timestamp) -> Result<Vec<StagedCrl>> {
+        let _lock = self.lock()?;
+        let state = self.state()?;
+        let role = RoleName::delegated(PKI_ROLE)?;
+        let mut pki = state
+            .delegated(&role)
+            .cloned()
+            .ok_or_else(|| Error::NoSuchProduct {
+                product: PKI_ROLE.to_owned(),
+            })?;
+        let current = self.crls(&state)?;
+        let mut added = Vec::new();
+        for (what, bytes) in lists {
+            let crl = Crl::from_pem_or_der(what, bytes)?;
+            let issuer = self.issuer_of(&state, &crl)?;
+            crl.verify(&issuer)?;
+            not_older(&crl, &current)?;
+            let path = crl_target_path(crl.issuer_ski())?;
+            self.stage_target(&path, crl.der())?;
+            pki.targets
+                .insert(path.as_str().to_owned(), target_file(crl.der()));
+            added.push(StagedCrl {
+                path: path.to_string(),
+                issuer: crl.issuer().to_owned(),
+                number: crl.number(),
+                revoked: crl.len(),
+                next_update: crl.next_update(),
+            });
+        }
+        let unchanged = state
+            .delegated(&role)
+            .is_some_and(|old| old.targets == pki.targets);
+        if !unchanged {
+            pki.common = state.next(&role, &self.settings, now)?;
+            stage(&self.layout, &role, &pki)?;
+        }
+        Ok(added)
+    }
+
+    /// The CA that issued a list: the anchor, or one from the certificates that the metadata carries.
+    fn issuer_of(&self, state: &State, crl: &Crl) -> Result<Certificate> {
+        let gate = self.gate(state)?;
+        let root = state.root().map(|root| &root.certificates);
+        let targets = state.targets().map(|targets| &targets.certificates);
+        let known = |certificates: &Certificates| gate.issuers(certificates);
+        root.into_iter()
+            .chain(targets)
+            .find_map(|certificates| known(certificates).remove(crl.issuer_ski()))
+            .or_else(|| {
+                let anchor = self.anchor.certificate();
+                (anchor.subject_key_id().as_deref() == Some(crl.issuer_ski()))
+                    .then(|| anchor.clone())
+            })
+            .ok_or_else(|| {
+                Error::Pki(device_pki::Error::Crl {
+                    issuer: crl.issuer().to_owned(),
+                    reason: "it issued no certificate of this repository's signers".to_owned(),
+                })
+            })
+    }
+
+    /// Puts a small target file where `publish` takes it from.
+    pub(crate) fn stage_target(&self, path: &TargetPath, bytes: &[u8]) -> Result<()> {
+        let file = target_file(bytes);
+        if self.target(path, &file.hashes).is_some() {
+            return Ok(());
+        }
+        let to = self
+            .layout
+            .staged_targets()
+            .join(target_file_path(path, &file.hashes));
+        if let Some(folder) = to.parent() {
+            device_pki::durable::create_dir_durable(folder, 0o755)?;
+        }
+        Ok(device_pki::durable::write(
+            &to,
+            bytes,
+            device_pki::durable::PUBLIC,
+        )?)
+    }
+}
+
+fn not_older(crl: &Crl, current: &[Crl]) -> Result<()> {
+    let same_issuer = current
+        .iter()
+        .find(|other| other.issuer_ski() == crl.issuer_ski());
+    match same_issuer {
+        Some(other) if other.number() > crl.number() => Err(Error::Falls {
+            what: "revocation list number",
+            product: crl.issuer().to_owned(),
+            channel: PKI_ROLE.to_owned(),
+            current: other.number().to_string(),
+            offered: crl.number().to_string(),
+        }),
+        Some(other) if other.number() == crl.number() && other.der() != crl.der() => {
+            Err(Error::Pki(device_pki::Error::Crl {
+                issuer: crl.issuer().to_owned(),
+                reason: format!("another list with the number {} is in force", crl.number()),
+            }))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,33 @@
+//! Digests of files that may be large.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use metadata_schema::digest::{ContentError, Length};
+use metadata_schema::name::RoleName;
+use metadata_schema::roles::TargetFile;
+
+use crate::error::{Error, Result};
+
+/// Checks length and digests of a file, a piece at a time.
+pub(crate) fn check_file(path: &Path, role: &RoleName, expected: &TargetFile) -> Result<()> {
+    let wrong = |source: ContentError| Error::Content {
+        path: path.to_owned(),
+        role: role.clone(),
+        source,
+    };
+    let mut file = File::open(path).map_err(|e| Error::io("open", path, e))?;
+    let mut checker = expected.hashes.checker(Length::Exactly(expected.length));
+    let mut piece = vec![0; 1 << 18];
+    loop {
+        let read = file
+            .read(&mut piece)
+            .map_err(|e| Error::io("read", path, e))?;
+        let Some(bytes) = piece.get(..read).filter(|bytes| !bytes.is_empty()) else {
+            break;
+        };
+        checker.update(bytes).map_err(wrong)?;
+    }
+    checker.finish().map_err(wrong)
+}

@@ -1,0 +1,339 @@
+//! What can go wrong, and what helps.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use firmware_delta::{DiffError, PatchError};
+use metadata_schema::MetadataError;
+use metadata_schema::digest::ContentError;
+use metadata_schema::json::ShapeError;
+use metadata_schema::name::{NameError, RoleName};
+
+/// Result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that can go wrong in this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A step on a file or folder failed.
+    #[error("cannot {step} {}", path.display())]
+    Io {
+        /// What was tried, such as "read".
+        step: &'static str,
+        /// On which file or folder.
+        path: PathBuf,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+    /// Keys, certificates or files.
+    #[error(transparent)]
+    Pki(#[from] device_pki::Error),
+    /// Metadata that a device would refuse.
+    #[error(transparent)]
+    Metadata(#[from] MetadataError),
+    /// A metadata file in the keepers' folder cannot be used.
+    #[error("{} cannot be used", path.display())]
+    MetadataFile {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: Box<MetadataError>,
+    },
+    /// A name is not acceptable.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// A key or another value has not the form it should have.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
+    /// An argument cannot be used.
+    #[error("{what} {found:?}: expected {expected}")]
+    Argument {
+        /// Which argument.
+        what: &'static str,
+        /// What was given.
+        found: String,
+        /// What would do.
+        expected: &'static str,
+    },
+    /// `repo.toml` cannot be used.
+    #[error("{} is not a usable configuration", path.display())]
+    Settings {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    /// The configuration could not be written.
+    #[error("the settings cannot be written as TOML")]
+    WriteSettings {
+        /// Why.
+        #[source]
+        source: Box<toml::ser::Error>,
+    },
+    /// The folder is none that `init` made.
+    #[error("{} is not a keepers' folder: there is no repo.toml in it", path.display())]
+    NotARepository {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// `init` would overwrite a repository.
+    #[error("{} exists already", path.display())]
+    Exists {
+        /// What exists.
+        path: PathBuf,
+    },
+    /// Another process changes the same repository.
+    #[error("another repo-tool is at work in {}", path.display())]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A set-up that would lock its keepers out, or let fewer people decide than it seems.
+    #[error("the signers of {role} cannot be set up so: {why}")]
+    LockOut {
+        /// The role.
+        role: RoleName,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A person's certificate does not let them sign for a role.
+    #[error("{holder} may not sign for {role}: {reason}")]
+    NotBound {
+        /// Whose certificate.
+        holder: String,
+        /// The role.
+        role: RoleName,
+        /// Why not.
+        reason: String,
+    },
+    /// The key has nothing to sign.
+    #[error("key {key} is not among the signers of anything that is staged")]
+    NotASigner {
+        /// Id of the key.
+        key: String,
+    },
+    /// Nothing is staged.
+    #[error("nothing is staged in {}", path.display())]
+    NothingStaged {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The repository has no such role.
+    #[error("there is no product {product:?} in this repository")]
+    NoSuchProduct {
+        /// The name.
+        product: String,
+    },
+    /// Something that must be there is not.
+    #[error("{} is missing; {needed_by} needs it", path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// Who needs it.
+        needed_by: String,
+    },
+    /// A number that may only rise would fall.
+    #[error("{what} of {product} in channel {channel} would fall from {current} to {offered}")]
+    Falls {
+        /// `version`, `security version` or `revocation list number`.
+        what: &'static str,
+        /// The product.
+        product: String,
+        /// The channel.
+        channel: String,
+        /// What is published or staged now.
+        current: String,
+        /// What was offered.
+        offered: String,
+    },
+    /// Two different images under one name.
+    #[error("version {version} of {product} exists already with another {slot} image ({existing})")]
+    SameVersion {
+        /// The product.
+        product: String,
+        /// The version.
+        version: String,
+        /// The slot class.
+        slot: String,
+        /// Digest of the image that exists.
+        existing: String,
+    },
+    /// A release cannot be made from what was given.
+    #[error("this release cannot be made: {why}")]
+    Release {
+        /// What is wrong.
+        why: String,
+    },
+    /// A file is not the one that the metadata names.
+    #[error("{} is not the file that {role} metadata names", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// The role that names it.
+        role: RoleName,
+        /// What differs.
+        #[source]
+        source: ContentError,
+    },
+    /// A payload is not the one that the manifest names, or cannot be applied.
+    #[error("payload {} is refused", path.display())]
+    Payload {
+        /// The payload.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<PatchError>,
+    },
+    /// A payload says something else than the manifest that names it.
+    #[error("payload {path} has {what} {found}, its manifest says {expected}")]
+    PayloadDiffers {
+        /// Target path of the payload.
+        path: String,
+        /// What differs.
+        what: &'static str,
+        /// What the manifest says.
+        expected: String,
+        /// What the payload says.
+        found: String,
+    },
+    /// A payload could not be made.
+    #[error("cannot make the payload {path}")]
+    Diff {
+        /// Target path of the payload.
+        path: String,
+        /// Why.
+        #[source]
+        source: Box<DiffError>,
+    },
+    /// A target that a manifest or a caller names is not in the repository.
+    #[error("no role that may speak about {path} names it")]
+    Absent {
+        /// The target path.
+        path: String,
+    },
+}
+
+/// What an error is about: programs end with one exit code for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Kind {
+    /// The command cannot be meant so.
+    Usage,
+    /// Metadata is refused.
+    Metadata,
+    /// A payload or another target is refused.
+    Payload,
+    /// The repository's set-up, or somebody's identity, is not as it must be.
+    Configuration,
+    /// Anything else.
+    Other,
+}
+
+impl Error {
+    /// What it is about.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Argument { .. }
+            | Self::NothingStaged { .. }
+            | Self::NoSuchProduct { .. }
+            | Self::Exists { .. }
+            | Self::Falls { .. }
+            | Self::SameVersion { .. }
+            | Self::Release { .. } => Kind::Usage,
+            Self::Metadata(_) | Self::MetadataFile { .. } | Self::Absent { .. } => Kind::Metadata,
+            Self::Content { .. }
+            | Self::Payload { .. }
+            | Self::PayloadDiffers { .. }
+            | Self::Missing { .. } => Kind::Payload,
+            Self::Pki(device_pki::Error::Io { .. }) => Kind::Other,
+            Self::Pki(_)
+            | Self::Name(_)
+            | Self::Shape(_)
+            | Self::Settings { .. }
+            | Self::NotARepository { .. }
+            | Self::LockOut { .. }
+            | Self::NotBound { .. }
+            | Self::NotASigner { .. } => Kind::Configuration,
+            Self::Io { .. }
+            | Self::WriteSettings { .. }
+            | Self::Locked { .. }
+            | Self::Diff { .. } => Kind::Other,
+        }
+    }
+
+    /// What to do about it, where that is known.
+    pub fn hint(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Pki(error) => return error.hint(),
+            Self::Metadata(error) => return Some(error.hint()),
+            Self::MetadataFile { source, .. } => return Some(source.hint()),
+            Self::Payload { source, .. } => return Some(source.hint()),
+            Self::Diff { source, .. } => return Some(source.hint()),
+            Self::Argument { .. } => "see `repo-tool help` for the arguments of each command",
+            Self::Settings { .. } | Self::WriteSettings { .. } => {
+                "docs/OPERATIONS.md explains every setting of repo.toml"
+            }
+            Self::NotARepository { .. } => "make one with `repo-tool init`",
+            Self::Exists { .. } => "choose another folder; nothing was changed",
+            Self::Locked { .. } => "wait until it has ended, then try again",
+            Self::LockOut { .. } => {
+                "name at least as many different people as the threshold asks for"
+            }
+            Self::NotBound { .. } => {
+                "have the Firmware-Signing CA issue a certificate that names this role"
+            }
+            Self::NotASigner { .. } => {
+                "`repo-tool status` lists who may sign; was the right key file given?"
+            }
+            Self::NothingStaged { .. } => {
+                "stage a change first, such as with `repo-tool add-release`"
+            }
+            Self::NoSuchProduct { .. } => "add it with `repo-tool add-product`",
+            Self::Missing { .. } => {
+                "copy it from another keeper's folder, or stage the change again"
+            }
+            Self::Falls { .. } => {
+                "devices never go back: offer a higher number, or publish the old firmware under a new version"
+            }
+            Self::SameVersion { .. } => {
+                "a version names one firmware: give the new one a new version"
+            }
+            Self::Content { .. } | Self::PayloadDiffers { .. } => {
+                "the file was changed after it was signed: restore it, or make the release again"
+            }
+            Self::Absent { .. } => "check the spelling of product and channel, and the delegations",
+            Self::Io { .. } | Self::Name(_) | Self::Shape(_) | Self::Release { .. } => return None,
+        })
+    }
+
+    pub(crate) fn io(step: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::Io {
+            step,
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    pub(crate) fn in_file(path: &Path) -> impl FnOnce(MetadataError) -> Self + '_ {
+        move |source| Self::MetadataFile {
+            path: path.to_owned(),
+            source: Box::new(source),
+        }
+    }
+
+    pub(crate) fn argument(what: &'static str, found: &str, expected: &'static str) -> Self {
+        Self::Argument {
+            what,
+            found: found.to_owned(),
+            expected,
+        }
+    }
+
+    pub(crate) fn release(why: impl Into<String>) -> Self {
+        Self::Release { why: why.into() }
+    }
+}

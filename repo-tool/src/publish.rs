@@ -1,0 +1,343 @@
+//! Publishing: what is staged, if enough people signed it.
+//!
+//! 1. Put the signatures to the staged roles; sign `pki`, snapshot and timestamp with the online keys.
+//! 2. Walk over the result as a device would, revocation lists and payload digests included.
+//! 3. Write payloads, metadata, snapshot, root and, last of all, timestamp: a device sees the old state or the new one.
+//! 4. Empty `staged/`.
+//!
+//! Whatever it is interrupted by, running it again goes on.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use device_pki::durable;
+use metadata_schema::envelope::Envelope;
+use metadata_schema::json::Object;
+use metadata_schema::name::{RoleName, TargetPath, Version};
+use metadata_schema::roles::{Role as _, Snapshot, Timestamp as TimestampRole};
+use metadata_schema::time::Timestamp;
+
+use crate::assemble::{meta_file, metadata_name, sign_role, target_file_path};
+use crate::authority::{ballots, staged_version};
+use crate::error::{Error, Result};
+use crate::repository::{Repository, State};
+use crate::sign::is_online;
+use crate::walk::{self, Folder, Overlay, Source as _};
+use crate::{digests, staged};
+
+/// What was published.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Publication {
+    /// Roles and their new versions, in the order of writing; empty if everything was published already.
+    pub roles: Vec<(String, u64)>,
+    /// Target files that were added.
+    pub files: Vec<String>,
+}
+
+/// Metadata files that are ready to be written.
+#[derive(Default)]
+pub(crate) struct Batch {
+    pub(crate) files: BTreeMap<String, Vec<u8>>,
+    order: Vec<(RoleName, Version)>,
+}
+
+impl Batch {
+    pub(crate) fn add(&mut self, role: &RoleName, version: Version, envelope: &Envelope) {
+        self.files
+            .insert(metadata_name(role, version), envelope.to_bytes());
+        self.order.push((role.clone(), version));
+    }
+
+    fn bytes(&self, role: &RoleName, version: Version) -> &[u8] {
+        self.files
+            .get(&metadata_name(role, version))
+            .map_or(&[], Vec::as_slice)
+    }
+}
+
+impl Repository {
+    /// Publishes what is staged, if a device would accept it. If nothing is staged and something is published, nothing
+    /// happens.
+    ///
+    /// # Errors
+    /// As a device would refuse it: [`Error::Metadata`] for too few signatures; [`Error::NothingStaged`].
+    pub fn publish(&self, now: Timestamp) -> Result<Publication> {
+        self.publish_checked(now, true)
+    }
+
+    /// Publishes what is staged without asking whether a device would accept it: for test repositories that show what
+    /// devices refuse. There is no command for this.
+    ///
+    /// # Errors
+    /// If files cannot be read or written.
+    pub fn publish_unchecked(&self, now: Timestamp) -> Result<Publication> {
+        self.publish_checked(now, false)
+    }
+
+    fn publish_checked(&self, now: Timestamp, checked: bool) -> Result<Publication> {
+        let _lock = self.lock()?;
+        let mut state = self.state()?;
+        forget_published(&mut state);
+        if state.staged.is_empty() {
+            if state.published.timestamp.is_none() {
+                return Err(Error::NothingStaged {
+                    path: self.layout.folder().to_owned(),
+                });
+            }
+            staged::clear(&self.layout)?;
+            return Ok(Publication::default());
+        }
+        let mut batch = Batch::default();
+        for (role, envelope) in &state.staged.roles {
+            let version = Version::new(staged_version(&state, role)).unwrap_or(Version::FIRST);
+            batch.add(
+                role,
+                version,
+                &self.with_signatures(&state, role, envelope)?,
+            );
+        }
+        self.add_online_roles(&state, &mut batch, now, true)?;
+        if checked {
+            self.check(&state, &batch, now)?;
+        }
+        let files = self.move_targets()?;
+        let roles = self.write(&batch)?;
+        staged::clear(&self.layout)?;
+        Ok(Publication { roles, files })
+    }
+
+    /// The file of a staged role: signatures of keys that may sign it and did. A wrong one beside good ones would make
+    /// some clients refuse the file.
+    fn with_signatures(
+        &self,
+        state: &State,
+        role: &RoleName,
+        envelope: &Envelope,
+    ) -> Result<Envelope> {
+        if is_online(role) {
+            return sign_role(envelope.signed.clone(), &[&self.online_key(role)?]);
+        }
+        let payload = envelope.payload();
+        let ballots = ballots(state, role);
+        let mut complete = envelope.clone();
+        complete.signatures.retain(|signature| {
+            ballots.iter().any(|ballot| {
+                let authority = ballot.authority;
+                authority.role.key_ids.contains(&signature.key)
+                    && authority
+                        .keys
+                        .get(&signature.key)
+                        .is_some_and(|key| key.verify(&payload, &signature.bytes).is_ok())
+            })
+        });
+        Ok(complete)
+    }
+
+    /// Snapshot (unless it can stay) and timestamp, for the roles in `batch` upon what is published.
+    pub(crate) fn add_online_roles(
+        &self,
+        state: &State,
+        batch: &mut Batch,
+        now: Timestamp,
+        new_snapshot: bool,
+    ) -> Result<()> {
+        let published = &state.published;
+        let (name, mut listed) = (RoleName::snapshot(), None);
+        if !new_snapshot && let Some(timestamp) = &published.timestamp {
+            listed = Some(timestamp.snapshot.clone());
+        }
+        let listed = match listed {
+            Some(listed) => listed,
+            None => {
+                let mut meta = published
+                    .snapshot
+                    .as_ref()
+                    .map(|s| s.meta.clone())
+                    .unwrap_or_default();
+                for (role, version) in &batch.order {
+                    if role.as_str() != "root" {
+                        let file = meta_file(*version, batch.bytes(role, *version));
+                        meta.insert(format!("{role}.json"), file);
+                    }
+                }
+                let mut common = state.next(&name, &self.settings, now)?;
+                common.version = self.unused_version(&name, common.version);
+                let version = common.version;
+                let snapshot = Snapshot {
+                    common,
+                    meta,
+                    extra: Object::new(),
+                };
+                let key = self.online_key(&name)?;
+                batch.add(&name, version, &sign_role(snapshot.to_json(), &[&key])?);
+                meta_file(version, batch.bytes(&name, version))
+            }
+        };
+        let name = RoleName::timestamp();
+        let common = state.next(&name, &self.settings, now)?;
+        let version = common.version;
+        let timestamp = TimestampRole {
+            common,
+            snapshot: listed,
+            extra: Object::new(),
+        };
+        let key = self.online_key(&name)?;
+        batch.add(&name, version, &sign_role(timestamp.to_json(), &[&key])?);
+        Ok(())
+    }
+
+    /// An interrupted run may have left a snapshot that no timestamp names. Caches may have it: its number is spent.
+    fn unused_version(&self, role: &RoleName, mut version: Version) -> Version {
+        while self
+            .layout
+            .metadata()
+            .join(metadata_name(role, version))
+            .exists()
+        {
+            match version.next() {
+                Some(next) => version = next,
+                None => break,
+            }
+        }
+        version
+    }
+
+    /// Walks over the repository as it will be, as a device would.
+    pub(crate) fn check(&self, state: &State, batch: &Batch, now: Timestamp) -> Result<()> {
+        let source = Overlay {
+            files: &batch.files,
+            staged_targets: self.layout.staged_targets(),
+            below: Folder::new(self.layout.published()),
+        };
+        let mut at = walk::to_targets(&source, self.gate(state)?, now)?;
+        walk::all_roles(&mut at, &source)?;
+        for (role, _) in &batch.order {
+            let Some(targets) = state.staged.delegated.get(role) else {
+                continue;
+            };
+            for (path, file) in &targets.targets {
+                let path = TargetPath::new(path)?;
+                let found = walk::find(&mut at, &source, &path)?;
+                if found.is_none_or(|target| target.role() != role) {
+                    return Err(Error::Absent {
+                        path: path.to_string(),
+                    });
+                }
+                let file_path = target_file_path(&path, &file.hashes);
+                let on_disk = source.target(&file_path).ok_or_else(|| Error::Missing {
+                    path: self.layout.staged_targets().join(&file_path),
+                    needed_by: format!("{role} metadata"),
+                })?;
+                digests::check_file(&on_disk, role, file)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes metadata: each file at once or not at all, root second to last, timestamp last.
+    pub(crate) fn write(&self, batch: &Batch) -> Result<Vec<(String, u64)>> {
+        let mut order = batch.order.clone();
+        order.sort_by_key(|(role, _)| match role.as_str() {
+            "timestamp" => 3,
+            "root" => 2,
+            "snapshot" => 1,
+            _ => 0,
+        });
+        for (role, version) in &order {
+            let path = self.layout.metadata().join(metadata_name(role, *version));
+            durable::write(&path, batch.bytes(role, *version), durable::PUBLIC)?;
+        }
+        Ok(order
+            .into_iter()
+            .map(|(role, version)| (role.to_string(), version.number()))
+            .collect())
+    }
+
+    /// Moves staged target files to where they are served from.
+    fn move_targets(&self) -> Result<Vec<String>> {
+        let from = self.layout.staged_targets();
+        let mut moved = Vec::new();
+        let mut folders = BTreeSet::new();
+        for path in files_below(&from)? {
+            let Ok(relative) = path.strip_prefix(&from) else {
+                continue;
+            };
+            let to = self.layout.targets().join(relative);
+            if let Some(folder) = to.parent() {
+                durable::create_dir_durable(folder, 0o755)?;
+                folders.insert(folder.to_owned());
+            }
+            move_file(&path, &to, self.settings.max_image_bytes)?;
+            moved.push(relative.display().to_string());
+        }
+        for folder in folders {
+            durable::sync_folder(&folder)?;
+        }
+        moved.sort();
+        Ok(moved)
+    }
+}
+
+/// After an interruption, what is staged may be published already.
+fn forget_published(state: &mut State) {
+    if state.published.timestamp.is_none() {
+        return;
+    }
+    let published = &state.published;
+    let done = |role: &RoleName| match role.as_str() {
+        "root" => state.staged.root.is_some() && state.staged.root == published.root,
+        "targets" => state.staged.targets.is_some() && state.staged.targets == published.targets,
+        _ => state
+            .staged
+            .delegated
+            .get(role)
+            .is_some_and(|staged| published.delegated.get(role) == Some(staged)),
+    };
+    let done: Vec<RoleName> = state
+        .staged
+        .roles
+        .keys()
+        .filter(|role| done(role))
+        .cloned()
+        .collect();
+    for role in done {
+        state.staged.roles.remove(&role);
+        match role.as_str() {
+            "root" => state.staged.root = None,
+            "targets" => state.staged.targets = None,
+            _ => drop(state.staged.delegated.remove(&role)),
+        }
+    }
+}
+
+fn move_file(from: &Path, to: &Path, limit: u64) -> Result<()> {
+    match fs::rename(from, to) {
+        Err(e) if e.kind() == std::io::ErrorKind::CrossesDevices => {
+            durable::write(to, &durable::read_bounded(from, limit)?, durable::PUBLIC)?;
+            Ok(durable::remove_durable(from)?)
+        }
+        other => other.map_err(|e| Error::io("move into place", to, e)),
+    }
+}
+
+/// Every file in a folder and the folders in it.
+fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        if !folder.is_dir() {
+            continue;
+        }
+        for entry in fs::read_dir(&folder).map_err(|e| Error::io("list", &folder, e))? {
+            let path = entry.map_err(|e| Error::io("list", &folder, e))?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}

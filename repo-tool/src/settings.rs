@@ -1,0 +1,202 @@
+//! `repo.toml`: the policy of a repository. Who may sign stands in the metadata itself, not here.
+
+use std::path::{Path, PathBuf};
+
+use device_pki::durable;
+use metadata_schema::name::RoleName;
+use metadata_schema::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// Longest `repo.toml`.
+const LIMIT: u64 = 64 * 1024;
+
+/// The settings of a repository.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct Settings {
+    /// Folder of raw images that deltas are made from, relative to the keepers' folder.
+    pub images: PathBuf,
+    /// Folder that a web server serves, relative to the keepers' folder.
+    pub published: PathBuf,
+    /// From how many earlier versions a new release gets deltas.
+    pub deltas: u32,
+    /// Zstandard level of payloads, 1 to 22.
+    pub compression_level: i32,
+    /// Longest image that is accepted. Images are held in memory while payloads are made.
+    pub max_image_bytes: u64,
+    /// How long metadata lasts.
+    pub expiry_days: Periods,
+    /// Thresholds that the devices have built in: `publish` counts as they do.
+    pub device_minimum: Minimums,
+}
+
+/// For how many days each role is signed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct Periods {
+    /// Root.
+    pub root: u32,
+    /// Targets and the products' roles.
+    pub targets: u32,
+    /// The role that publishes certificate revocation lists.
+    pub pki: u32,
+    /// Snapshot.
+    pub snapshot: u32,
+    /// Timestamp: how long a mirror can hide a newer state.
+    pub timestamp: u32,
+}
+
+/// The least thresholds on a device, whatever the metadata says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct Minimums {
+    /// Root.
+    pub root: u32,
+    /// Targets.
+    pub targets: u32,
+    /// Every product.
+    pub delegated: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            images: "images".into(),
+            published: "published".into(),
+            deltas: 3,
+            compression_level: 19,
+            max_image_bytes: 4 << 30,
+            expiry_days: Periods::default(),
+            device_minimum: Minimums::default(),
+        }
+    }
+}
+
+impl Default for Periods {
+    fn default() -> Self {
+        Self {
+            root: 365,
+            targets: 180,
+            pki: 30,
+            snapshot: 14,
+            timestamp: 3,
+        }
+    }
+}
+
+impl Default for Minimums {
+    fn default() -> Self {
+        Self {
+            root: 1,
+            targets: 1,
+            delegated: 1,
+        }
+    }
+}
+
+impl Periods {
+    /// When a file of `role` that is issued at `now` expires.
+    pub fn expiry(&self, role: &RoleName, now: Timestamp) -> Timestamp {
+        now.plus_seconds(i64::from(self.days(role)).saturating_mul(24 * 60 * 60))
+    }
+
+    /// For how many days `role` is signed.
+    pub fn days(&self, role: &RoleName) -> u32 {
+        match role.as_str() {
+            "root" => self.root,
+            "snapshot" => self.snapshot,
+            "timestamp" => self.timestamp,
+            crate::layout::PKI_ROLE => self.pki,
+            _ => self.targets,
+        }
+    }
+}
+
+impl Settings {
+    /// Reads the settings from a file.
+    ///
+    /// # Errors
+    /// If it cannot be read, or has anything that is not a setting.
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = durable::read_bounded(path, LIMIT)?;
+        let text = String::from_utf8_lossy(&bytes);
+        let settings: Self = toml::from_str(&text).map_err(|e| Error::Settings {
+            path: path.to_owned(),
+            source: Box::new(e),
+        })?;
+        settings.check(path)?;
+        Ok(settings)
+    }
+
+    /// The settings as a file.
+    ///
+    /// # Errors
+    /// Never for settings that `read` accepts.
+    pub fn to_toml(&self) -> Result<String> {
+        let text = toml::to_string_pretty(self).map_err(|e| Error::WriteSettings {
+            source: Box::new(e),
+        })?;
+        Ok(format!(
+            "# Settings of this repository: see OPERATIONS.md.\n\n{text}"
+        ))
+    }
+
+    fn check(&self, path: &Path) -> Result<()> {
+        use serde::de::Error as _;
+        let refuse = |why: &str| {
+            let source = Box::new(toml::de::Error::custom(why));
+            Err(Error::Settings {
+                path: path.to_owned(),
+                source,
+            })
+        };
+        let periods = &self.expiry_days;
+        let days = [
+            periods.root,
+            periods.targets,
+            periods.pki,
+            periods.snapshot,
+            periods.timestamp,
+        ];
+        if days.iter().any(|days| !(1..=3650).contains(days)) {
+            return refuse("expiry-days: expected 1 to 3650 days for every role");
+        }
+        if !(1..=22).contains(&self.compression_level) {
+            return refuse("compression-level: expected 1 to 22");
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn survives_the_file_and_refuses_what_it_does_not_know() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("repo.toml");
+        let settings = Settings {
+            deltas: 7,
+            ..Settings::default()
+        };
+        std::fs::write(&path, settings.to_toml().unwrap()).unwrap();
+        assert_eq!(Settings::read(&path).unwrap(), settings);
+        std::fs::write(&path, "[expiry-days]\nroot = 30\n").unwrap();
+        assert_eq!(Settings::read(&path).unwrap().expiry_days.root, 30);
+        for bad in [
+            "expiry-dais = 1",
+            "[expiry-days]\nroot = 0",
+            "compression-level = 90",
+            "x",
+        ] {
+            std::fs::write(&path, bad).unwrap();
+            assert!(
+                matches!(Settings::read(&path), Err(Error::Settings { .. })),
+                "{bad}"
+            );
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Signing what is staged, one person after the other.
+
+use device_pki::SigningKey;
+use metadata_schema::digest::Sha256Digest;
+use metadata_schema::name::RoleName;
+
+use crate::assemble::signature;
+use crate::authority::{Ballot, ballots};
+use crate::error::{Error, Result};
+use crate::repository::Repository;
+use crate::staged::write_signature;
+
+/// What a key has signed.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct SignedRole {
+    /// The role.
+    pub role: String,
+    /// Its version.
+    pub version: u64,
+    /// SHA-256 of the bytes that the signature covers.
+    pub sha256: Sha256Digest,
+    /// Whether the same signature was there already.
+    pub repeated: bool,
+}
+
+impl Repository {
+    /// Signs every staged role that `key` is authorised for. A new root is signed by keyholders of the old one and of
+    /// the new one. To sign once more changes nothing.
+    ///
+    /// # Errors
+    /// If nothing is staged, or the key is authorised for none of it.
+    pub fn sign(&self, key: &dyn SigningKey) -> Result<Vec<SignedRole>> {
+        let _lock = self.lock()?;
+        let state = self.state()?;
+        if state.staged.is_empty() {
+            return Err(Error::NothingStaged {
+                path: self.layout.folder().to_owned(),
+            });
+        }
+        let id = key.public_key().id();
+        let mut signed = Vec::new();
+        for (role, envelope) in &state.staged.roles {
+            let authorised = ballots(&state, role).iter().any(|ballot| ballot.has(id));
+            if !authorised || is_online(role) {
+                continue;
+            }
+            let payload = envelope.payload();
+            let signature = signature(envelope, key)?;
+            let repeated = envelope.signatures.contains(&signature);
+            if !repeated {
+                write_signature(&self.layout, role, &payload, &signature)?;
+            }
+            signed.push(SignedRole {
+                role: role.to_string(),
+                version: crate::authority::staged_version(&state, role),
+                sha256: Sha256Digest::of(&payload),
+                repeated,
+            });
+        }
+        if signed.is_empty() {
+            return Err(Error::NotASigner {
+                key: id.to_string(),
+            });
+        }
+        Ok(signed)
+    }
+}
+
+impl Ballot<'_> {
+    fn has(&self, key: &metadata_schema::key::KeyId) -> bool {
+        self.authority.role.key_ids.contains(key)
+    }
+}
+
+/// Whether the role is signed by the machine that publishes.
+pub(crate) fn is_online(role: &RoleName) -> bool {
+    matches!(
+        role.as_str(),
+        "snapshot" | "timestamp" | crate::layout::PKI_ROLE
+    )
+}

@@ -1,0 +1,203 @@
+//! The event in progress: what is to be signed, and the signatures so far.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use device_pki::durable;
+use metadata_schema::MetadataError;
+use metadata_schema::digest::Sha256Digest;
+use metadata_schema::envelope::{Envelope, Signature};
+use metadata_schema::json::{Fields, Json, ShapeError};
+use metadata_schema::key::KeyId;
+use metadata_schema::limits::Limits;
+use metadata_schema::name::RoleName;
+use metadata_schema::roles::{ISSUED_MEMBER, Role, Root, Targets};
+
+use crate::error::{Error, Result};
+use crate::layout::Layout;
+use crate::published::parse;
+
+/// Longest signature file.
+const SIGNATURE_LIMIT: u64 = 64 * 1024;
+/// Most files that are looked at in one folder of the event.
+const MAX_FILES: usize = 10_000;
+
+/// Everything that is staged, by role.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Staged {
+    pub(crate) roles: BTreeMap<RoleName, Envelope>,
+    pub(crate) root: Option<Root>,
+    pub(crate) targets: Option<Targets>,
+    pub(crate) delegated: BTreeMap<RoleName, Targets>,
+}
+
+impl Staged {
+    pub(crate) fn read(layout: &Layout) -> Result<Self> {
+        let mut staged = Self::default();
+        for stem in stems(&layout.staged())? {
+            let role = role_of(&stem)?;
+            let path = layout.staged_role(&role);
+            let bytes = durable::read_bounded(&path, Limits::default().targets_length)?;
+            let signed = Json::read(&bytes).map_err(|source| {
+                Error::in_file(&path)(MetadataError::Json {
+                    role: role.clone(),
+                    source,
+                })
+            })?;
+            match role.as_str() {
+                "root" => staged.root = Some(parse(&role, &path, signed.clone())?),
+                "targets" => staged.targets = Some(parse(&role, &path, signed.clone())?),
+                _ => {
+                    let targets = parse(&role, &path, signed.clone())?;
+                    staged.delegated.insert(role.clone(), targets);
+                }
+            }
+            staged.roles.insert(
+                role,
+                Envelope {
+                    signed,
+                    signatures: Vec::new(),
+                },
+            );
+        }
+        staged.read_signatures(layout)?;
+        Ok(staged)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.roles.is_empty()
+    }
+
+    fn read_signatures(&mut self, layout: &Layout) -> Result<()> {
+        let folder = layout.signatures();
+        for stem in stems(&folder)? {
+            // ROLE.KEYID: a role's name may have dots, a key id has none.
+            let Some((role, key)) = stem.rsplit_once('.') else {
+                continue;
+            };
+            let Some(envelope) = self.roles.get_mut(&role_of(role)?) else {
+                continue;
+            };
+            let path = folder.join(format!("{stem}.json"));
+            let signature = read_signature(&path)?;
+            if signature.key.as_str() == key {
+                envelope.signatures.push(signature);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Stages a role, unless the same is staged already; signatures over another draft of it are removed.
+pub(crate) fn stage(layout: &Layout, role: &RoleName, content: &impl Role) -> Result<bool> {
+    let signed = content.to_json();
+    let path = layout.staged_role(role);
+    if path.is_file() {
+        let bytes = durable::read_bounded(&path, Limits::default().targets_length)?;
+        if Json::read(&bytes).is_ok_and(|old| undated(old) == undated(signed.clone())) {
+            return Ok(false);
+        }
+    }
+    remove_signatures(layout, role)?;
+    durable::create_dir_durable(&layout.staged(), 0o755)?;
+    durable::write(&path, &signed.pretty(), durable::PUBLIC)?;
+    Ok(true)
+}
+
+/// Writes the signature of one key.
+pub(crate) fn write_signature(
+    layout: &Layout,
+    role: &RoleName,
+    payload: &[u8],
+    signature: &Signature,
+) -> Result<()> {
+    let json = Json::object([
+        ("role", Json::from(role.clone())),
+        ("sha256", Sha256Digest::of(payload).into()),
+        ("keyid", signature.key.clone().into()),
+        ("sig", hex::encode(&signature.bytes).into()),
+    ]);
+    durable::create_dir_durable(&layout.signatures(), 0o755)?;
+    let path = layout.signature(role, &signature.key);
+    Ok(durable::write(&path, &json.pretty(), durable::PUBLIC)?)
+}
+
+/// Ends the event: nothing is staged any more. Roles go last, so that an interruption leaves an event to go on with.
+pub(crate) fn clear(layout: &Layout) -> Result<()> {
+    for stem in stems(&layout.signatures())? {
+        durable::remove_durable(&layout.signatures().join(format!("{stem}.json")))?;
+    }
+    let targets = layout.staged_targets();
+    if targets.is_dir() {
+        fs::remove_dir_all(&targets).map_err(|e| Error::io("remove", &targets, e))?;
+    }
+    for stem in stems(&layout.staged())? {
+        durable::remove_durable(&layout.staged().join(format!("{stem}.json")))?;
+    }
+    Ok(())
+}
+
+fn remove_signatures(layout: &Layout, role: &RoleName) -> Result<()> {
+    let prefix = format!("{}.", role.file_stem());
+    for stem in stems(&layout.signatures())? {
+        let of_role = stem
+            .rsplit_once('.')
+            .is_some_and(|(name, _)| format!("{name}.") == prefix);
+        if of_role {
+            durable::remove_durable(&layout.signatures().join(format!("{stem}.json")))?;
+        }
+    }
+    Ok(())
+}
+
+/// A draft without its dates: to stage the same once more an hour later changes nothing.
+fn undated(mut signed: Json) -> Json {
+    if let Json::Object(members) = &mut signed {
+        members.remove("expires");
+        members.remove(ISSUED_MEMBER);
+    }
+    signed
+}
+
+fn read_signature(path: &Path) -> Result<Signature> {
+    let bytes = durable::read_bounded(path, SIGNATURE_LIMIT)?;
+    let what = path.display().to_string();
+    let json = Json::read(&bytes)
+        .map_err(|e| ShapeError::new(&what, "a signature file", e.to_string()))?;
+    let mut fields = Fields::of(json, what.as_str())?;
+    let key = KeyId::claimed(fields.take("keyid", Json::into_string)?);
+    let bytes = fields.take("sig", |json, at| {
+        let text = json.into_string(at)?;
+        hex::decode(text).map_err(|e| ShapeError::new(at, "hex digits", e.to_string()))
+    })?;
+    Ok(Signature { key, bytes })
+}
+
+/// Names of the `.json` files in a folder without their ending, sorted; none if there is no folder.
+fn stems(folder: &Path) -> Result<Vec<String>> {
+    let failed = |e| Error::io("list", folder, e);
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let mut stems = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)?.take(MAX_FILES) {
+        let name = entry.map_err(failed)?.file_name();
+        let stem = name.to_str().and_then(|name| name.strip_suffix(".json"));
+        stems.extend(
+            stem.filter(|stem| !stem.starts_with('.'))
+                .map(str::to_owned),
+        );
+    }
+    stems.sort();
+    Ok(stems)
+}
+
+fn role_of(stem: &str) -> Result<RoleName> {
+    Ok(match stem {
+        "root" => RoleName::root(),
+        "targets" => RoleName::targets(),
+        // Names of products and of `pki` are the same as their file stems.
+        name => RoleName::delegated(name)?,
+    })
+}

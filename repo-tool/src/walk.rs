@@ -1,0 +1,190 @@
+//! The way of a device through a repository: from its first root to every role, by the rules of `metadata-schema`.
+//!
+//! `publish` and `refresh` send what they are about to write this way first, and `verify` what is published.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use device_pki::durable;
+use metadata_schema::limits::Limits;
+use metadata_schema::name::{RoleName, TargetPath, Version};
+use metadata_schema::roles::PathSet;
+use metadata_schema::search::{Step, VerifiedTarget};
+use metadata_schema::time::Timestamp;
+use metadata_schema::trusted::{AtTargets, RootWalk, SharedGate};
+
+use crate::assemble::metadata_name;
+use crate::error::{Error, Result};
+
+/// Where files come from.
+pub(crate) trait Source {
+    /// A metadata file of at most `limit` bytes; none if there is none.
+    fn metadata(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>>;
+    /// The file of a target, by its path below the base of the targets.
+    fn target(&self, file_path: &str) -> Option<PathBuf>;
+}
+
+/// A published folder.
+#[derive(Clone, Debug)]
+pub(crate) struct Folder {
+    metadata: PathBuf,
+    targets: PathBuf,
+}
+
+impl Folder {
+    pub(crate) fn new(published: &Path) -> Self {
+        Self {
+            metadata: published.join("metadata"),
+            targets: published.join("targets"),
+        }
+    }
+}
+
+impl Source for Folder {
+    fn metadata(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>> {
+        let path = self.metadata.join(name);
+        if !path.is_file() {
+            return Ok(None);
+        }
+        Ok(Some(durable::read_bounded(&path, limit)?))
+    }
+
+    fn target(&self, file_path: &str) -> Option<PathBuf> {
+        Some(self.targets.join(file_path)).filter(|path| path.is_file())
+    }
+}
+
+/// A published folder, as it will be when these files are written over it.
+pub(crate) struct Overlay<'a> {
+    pub(crate) files: &'a BTreeMap<String, Vec<u8>>,
+    pub(crate) staged_targets: PathBuf,
+    pub(crate) below: Folder,
+}
+
+impl Source for Overlay<'_> {
+    fn metadata(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>> {
+        match self.files.get(name) {
+            Some(bytes) => Ok(Some(bytes.clone())),
+            None => self.below.metadata(name, limit),
+        }
+    }
+
+    fn target(&self, file_path: &str) -> Option<PathBuf> {
+        Some(self.staged_targets.join(file_path))
+            .filter(|path| path.is_file())
+            .or_else(|| self.below.target(file_path))
+    }
+}
+
+/// Root, timestamp, snapshot and targets.
+pub(crate) fn to_targets(
+    source: &dyn Source,
+    gate: SharedGate,
+    now: Timestamp,
+) -> Result<AtTargets> {
+    let limits = Limits::default();
+    let needed = |role: &RoleName, version, limit| {
+        let name = metadata_name(role, version);
+        source
+            .metadata(&name, limit)?
+            .ok_or_else(|| missing(&name, "a device"))
+    };
+    let first = needed(&RoleName::root(), Version::FIRST, limits.root_length)?;
+    let mut walk = RootWalk::from_trusted(&first, gate)?;
+    for _ in 0..limits.root_rotations {
+        let name = metadata_name(&RoleName::root(), walk.next_version()?);
+        let Some(next) = source.metadata(&name, limits.root_length)? else {
+            break;
+        };
+        walk.step(&next)?;
+    }
+    let at = walk.finish(now)?;
+    let timestamp = needed(
+        &RoleName::timestamp(),
+        Version::FIRST,
+        limits.timestamp_length,
+    )?;
+    let (at, _) = at.timestamp(None, &timestamp)?;
+    let file = at.snapshot_file();
+    let length = file.bound(limits.snapshot_length).most();
+    let snapshot = needed(&RoleName::snapshot(), file.version, length)?;
+    let at = at.snapshot(None, &snapshot)?;
+    let file = at.targets_file()?;
+    let length = file.bound(limits.targets_length).most();
+    let targets = needed(&RoleName::targets(), file.version, length)?;
+    Ok(at.targets(&targets)?)
+}
+
+/// Looks a target up; none if no role that may speak about it names it.
+pub(crate) fn find(
+    at: &mut AtTargets,
+    source: &dyn Source,
+    path: &TargetPath,
+) -> Result<Option<VerifiedTarget>> {
+    let limits = Limits::default();
+    let mut search = at.search(path.clone(), limits.delegations);
+    loop {
+        match search.next_step()? {
+            Step::Found(target) => return Ok(Some(target)),
+            Step::Fetch { role, file } => {
+                let name = metadata_name(&role, file.version);
+                let limit = file.bound(limits.targets_length).most();
+                let bytes = source.metadata(&name, limit)?;
+                search.supply(&bytes.ok_or_else(|| missing(&name, "a device"))?)?;
+            }
+            _ => return Ok(None),
+        }
+    }
+}
+
+/// Loads every delegated role that a search can come to, and returns their names; the second list has those that none
+/// can, because their paths are hash prefixes or belong to others.
+pub(crate) fn all_roles(
+    at: &mut AtTargets,
+    source: &dyn Source,
+) -> Result<(Vec<RoleName>, Vec<RoleName>)> {
+    let mut done: BTreeSet<RoleName> = BTreeSet::new();
+    let mut order = Vec::new();
+    loop {
+        let loaded: Vec<_> = at
+            .role(&RoleName::targets())
+            .into_iter()
+            .chain(at.delegated())
+            .flat_map(|targets| targets.delegations.iter().flat_map(|d| &d.roles))
+            .filter(|role| !done.contains(&role.name))
+            .cloned()
+            .collect();
+        if loaded.is_empty() {
+            break;
+        }
+        for role in loaded {
+            done.insert(role.name.clone());
+            order.push(role.name.clone());
+            for path in probes(&role.paths) {
+                find(at, source, &path)?;
+            }
+        }
+    }
+    Ok(order.into_iter().partition(|role| at.role(role).is_some()))
+}
+
+/// Paths that match the patterns, to make a search come by.
+fn probes(paths: &PathSet) -> Vec<TargetPath> {
+    let PathSet::Patterns(patterns) = paths else {
+        return Vec::new();
+    };
+    let filled = patterns
+        .iter()
+        .map(|pattern| pattern.replace(['*', '?'], "x"));
+    filled
+        .filter_map(|path| TargetPath::new(&path).ok())
+        .filter(|path| paths.contains(path))
+        .collect()
+}
+
+fn missing(name: &str, needed_by: &str) -> Error {
+    Error::Missing {
+        path: name.into(),
+        needed_by: needed_by.to_owned(),
+    }
+}
