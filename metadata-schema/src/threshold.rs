@@ -43,7 +43,7 @@ pub(crate) fn count(
         let proven = signatures
             .iter()
             .map(|bytes| key.verify(&evidence.payload, bytes))
-            .reduce(std::result::Result::or);
+            .reduce(Result::or);
         let admitted = match proven {
             None => continue,
             Some(Err(why)) => Err(why),

@@ -7,7 +7,7 @@ use crate::envelope::{Unverified, Verified};
 use crate::error::MetadataError;
 use crate::gate::When;
 use crate::name::{RoleName, Version};
-use crate::roles::{RoleKeys, Root};
+use crate::roles::{RoleKeys, Root, Snapshot, Timestamp};
 use crate::time::ReferenceTime;
 
 /// A walk over the root versions.
@@ -81,6 +81,21 @@ impl RootWalk {
             || retired(&self.root.snapshot, &by_current.snapshot);
         self.root = by_current;
         Ok(())
+    }
+
+    /// Whether the keys of the current root signed this timestamp or snapshot: tells a file of rotated keys from a damaged one.
+    pub fn signs(&self, role: &RoleName, bytes: &[u8]) -> bool {
+        let authority = |keys| self.root.authority(keys);
+        let gate = &crate::gate::PlainTuf;
+        match role.as_str() {
+            "timestamp" => Unverified::<Timestamp>::read(role, bytes)
+                .and_then(|file| file.verify(&authority(&self.root.timestamp), gate, When::Walk))
+                .is_ok(),
+            "snapshot" => Unverified::<Snapshot>::read(role, bytes)
+                .and_then(|file| file.verify(&authority(&self.root.snapshot), gate, When::Walk))
+                .is_ok(),
+            _ => false,
+        }
     }
 
     /// Ends the walk: the last root must be in force at the reference time (5.3.10), its signers' certificates too.
