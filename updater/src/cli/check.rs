@@ -1,0 +1,43 @@
+//! `updater check`
+
+use clap::Args;
+
+use super::{Context, output, system_time};
+use crate::error::Error;
+use crate::select::Decision;
+
+/// Say what is offered, and whether and why it is taken; install nothing
+#[derive(Debug, Args)]
+pub(super) struct Check {}
+
+impl Check {
+    pub(super) async fn run(&self, context: &Context) -> Result<(), Error> {
+        let checked = context.open()?.check(system_time()).await?;
+        let running = &checked.running;
+        let Some((offer, decision)) = &checked.offer else {
+            let value = serde_json::json!({"running": running, "offered": null});
+            output::answer(
+                context.json,
+                &value,
+                &format!("{running} runs; nothing is released on this channel."),
+            );
+            return Ok(());
+        };
+        let offered = &offer.manifest.version;
+        let (taken, why) = match decision {
+            Decision::Install => (true, "it will be installed".to_owned()),
+            Decision::UpToDate => (false, "it runs already".to_owned()),
+            Decision::NotTaken(reason) => (false, format!("it is not taken: {reason}")),
+        };
+        let value = serde_json::json!({
+            "running": running, "offered": offered, "taken": taken, "why": why, "signed_by": offer.signed_by,
+        });
+        let signed = offer.signed_by.join(", ");
+        output::answer(
+            context.json,
+            &value,
+            &format!("{running} runs; {offered} is offered, signed by {signed}: {why}."),
+        );
+        Ok(())
+    }
+}

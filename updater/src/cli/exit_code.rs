@@ -1,0 +1,22 @@
+//! Errors to exit codes: the one place.
+
+use std::process::ExitCode;
+
+use crate::error::Error;
+
+/// The exit code of an error, as `updater --help` lists them.
+pub(super) fn of(error: &Error) -> ExitCode {
+    ExitCode::from(match error {
+        Error::Transport(_) => 3,
+        Error::Metadata(_)
+        | Error::Missing { .. }
+        | Error::RevocationList { .. }
+        | Error::RevocationListRollback { .. }
+        | Error::ManifestPath { .. } => 4,
+        Error::Target { .. } | Error::Payload { .. } => 5,
+        Error::Slot(_) | Error::Store(_) => 6,
+        Error::Boot(_) | Error::TrialFailed { .. } | Error::Restart { .. } => 7,
+        Error::Config(_) | Error::Identity(_) => 8,
+        Error::Locked { .. } | Error::Lifecycle(_) => 1,
+    })
+}

@@ -1,0 +1,113 @@
+//! What a person or a program reads: the answer on standard output, everything else on standard error.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this module is the program's voice"
+)]
+
+use std::error::Error as _;
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use crate::error::Error;
+use crate::updater::Outcome;
+
+/// A usage error, or the help that was asked for.
+pub(super) fn usage(error: &clap::Error) -> ExitCode {
+    let _printed = error.print();
+    ExitCode::from(if error.use_stderr() { 2 } else { 0 })
+}
+
+/// Logs to standard error, as `UPDATER_LOG` says (`warn` without).
+pub(super) fn start_log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("UPDATER_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .without_time();
+    // A second call in one process keeps the first log.
+    let _started = log.with_ansi(std::io::stderr().is_terminal()).try_init();
+}
+
+/// An answer: `text` for people, `json` for programs.
+pub(super) fn answer(json: bool, value: &serde_json::Value, text: &str) {
+    if json {
+        println!("{value}");
+    } else {
+        println!("{text}");
+    }
+}
+
+/// What a run did.
+pub(super) fn outcome(json: bool, outcome: &Outcome) {
+    let (value, text) = match outcome {
+        Outcome::NothingToDo { running, why } => (
+            serde_json::json!({"outcome": "nothing-to-do", "running": running, "why": why}),
+            format!("Nothing to do: {why}."),
+        ),
+        Outcome::Armed {
+            version,
+            slot,
+            downloaded,
+            kind,
+            signed_by,
+        } => (
+            serde_json::json!({
+                "outcome": "armed", "version": version, "slot": slot, "downloaded": downloaded,
+                "payload": kind.to_string(), "signed_by": signed_by,
+            }),
+            format!(
+                "Installed {version} in slot {slot} ({downloaded} bytes downloaded, {kind}); signed by {}.\n\
+                 Restart the device to try it.",
+                signed_by.join(", ")
+            ),
+        ),
+        Outcome::Committed { version, slot } => (
+            serde_json::json!({"outcome": "committed", "version": version, "slot": slot}),
+            format!("Firmware {version} in slot {slot} is well and stays."),
+        ),
+    };
+    answer(json, &value, &text);
+}
+
+/// An error with its causes and what to do about it.
+pub(super) fn error(error: &Error, json: bool) {
+    let causes = causes(error);
+    if json {
+        let value = serde_json::json!({"error": error.to_string(), "caused_by": causes, "hint": error.hint()});
+        println!("{value}");
+        return;
+    }
+    eprintln!("Error: {error}");
+    if !causes.is_empty() {
+        eprintln!("Caused by:");
+        for cause in &causes {
+            eprintln!("  {cause}");
+        }
+    }
+    if let Some(hint) = error.hint() {
+        eprintln!("Hint: {hint}");
+    }
+}
+
+/// An error and its causes in one line, for logs and reports.
+pub fn in_one_line(error: &Error) -> String {
+    let mut parts = vec![error.to_string()];
+    parts.extend(causes(error));
+    parts.join(": ")
+}
+
+fn causes(error: &Error) -> Vec<String> {
+    let mut causes = Vec::new();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        // A transparent error says the same as what it wraps.
+        if causes.last() != Some(&text) {
+            causes.push(text);
+        }
+        source = cause.source();
+    }
+    causes
+}

@@ -1,0 +1,336 @@
+//! What can go wrong on a device. Each error names the file or URL, what was expected and what was found; [`Error::hint`] says
+//! what to do.
+
+use std::path::PathBuf;
+
+use firmware_delta::PatchError;
+use metadata_schema::MetadataError;
+use metadata_schema::digest::ContentError;
+use metadata_schema::release::SlotClass;
+
+use crate::lifecycle::OutOfOrder;
+use crate::slot::SlotName;
+
+/// Any failure of the updater.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Trust anchor, certificates or keys cannot be used.
+    #[error("the device's identity or trust anchor cannot be used")]
+    Identity(#[source] device_pki::Error),
+    /// The network, or the server.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// The repository's metadata is refused.
+    #[error("the repository's metadata is refused")]
+    Metadata(#[from] MetadataError),
+    /// The server does not have a file that metadata names.
+    #[error("{what} is not on the server, although metadata names it")]
+    Missing {
+        /// The file.
+        what: String,
+    },
+    /// A revocation list is refused.
+    #[error("the revocation list {path} is refused")]
+    RevocationList {
+        /// Its target path.
+        path: String,
+        /// Why.
+        #[source]
+        source: device_pki::Error,
+    },
+    /// A revocation list is older than the one that the device has.
+    #[error(
+        "the revocation list {path} has number {found}, older than {trusted} that this device has"
+    )]
+    RevocationListRollback {
+        /// Its target path.
+        path: String,
+        /// Number of the one that is stored.
+        trusted: String,
+        /// Number of the one that came.
+        found: String,
+    },
+    /// A target that is fetched whole is not the one that metadata names.
+    #[error("the target {path} is not the one that was signed")]
+    Target {
+        /// Its path.
+        path: String,
+        /// What differs.
+        #[source]
+        source: ContentError,
+    },
+    /// A path that a manifest names is not under the manifest's own delegation, or says something else there.
+    #[error("the manifest names {path}, which {found}; expected {expected}")]
+    ManifestPath {
+        /// The path.
+        path: String,
+        /// What is expected of it.
+        expected: String,
+        /// What is the case.
+        found: String,
+    },
+    /// A payload is refused.
+    #[error("the payload {path} is refused")]
+    Payload {
+        /// Its target path.
+        path: String,
+        /// Why.
+        #[source]
+        source: Box<PatchError>,
+    },
+    /// A slot cannot be read or written.
+    #[error(transparent)]
+    Slot(#[from] SlotError),
+    /// The state folder cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The boot loader's state cannot be read or changed.
+    #[error(transparent)]
+    Boot(#[from] BootError),
+    /// The firmware on trial was not well; the next start is of the old one.
+    #[error("firmware {version} in slot {slot} was not kept: {why}")]
+    TrialFailed {
+        /// Its version.
+        version: String,
+        /// Its slot.
+        slot: SlotName,
+        /// Why.
+        why: String,
+    },
+    /// The lifecycle met an event that makes no sense.
+    #[error(transparent)]
+    Lifecycle(#[from] OutOfOrder),
+    /// Another updater is at work.
+    #[error("another updater is at work: {lock} is locked")]
+    Locked {
+        /// The lock file.
+        lock: PathBuf,
+    },
+    /// The device is to be restarted, and could not be.
+    #[error("the command that restarts the device failed: {why}")]
+    Restart {
+        /// Why.
+        why: String,
+    },
+}
+
+/// The configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A file cannot be read.
+    #[error("cannot read {path}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: device_pki::Error,
+    },
+    /// A file does not say what it should.
+    #[error("{path} is not a valid configuration: {why}")]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        why: String,
+    },
+}
+
+/// The network, or the server.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransportError {
+    /// No answer.
+    #[error("no answer from {url}")]
+    NoAnswer {
+        /// What was asked for.
+        url: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// An answer that is neither the file nor "not there".
+    #[error("{url} answered with status {status}")]
+    Status {
+        /// What was asked for.
+        url: String,
+        /// The HTTP status code.
+        status: u16,
+    },
+    /// The answer broke off.
+    #[error("the answer of {url} broke off after {received} bytes")]
+    BrokeOff {
+        /// What was asked for.
+        url: String,
+        /// Bytes that had come.
+        received: u64,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The answer is longer than it may be.
+    #[error("the answer of {url} is longer than the {limit} bytes that it may have")]
+    TooLong {
+        /// What was asked for.
+        url: String,
+        /// Bytes at most.
+        limit: u64,
+    },
+    /// The URL cannot be used.
+    #[error("{url} is not a URL that can be used")]
+    Url {
+        /// The text.
+        url: String,
+    },
+}
+
+/// A slot cannot be read or written. The running firmware is untouched.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SlotError {
+    /// The storage fails.
+    #[error("cannot {step} {path}")]
+    Io {
+        /// Device or file.
+        path: PathBuf,
+        /// What was done.
+        step: &'static str,
+        /// Why it failed.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The image does not fit.
+    #[error("the {class} image has {image} bytes, and {path} holds {capacity}")]
+    TooLarge {
+        /// Device or file.
+        path: PathBuf,
+        /// Its class.
+        class: SlotClass,
+        /// Length of the image.
+        image: u64,
+        /// Capacity of the place.
+        capacity: u64,
+    },
+    /// No place is configured.
+    #[error("slot {slot} has no place for {class}")]
+    NoPlace {
+        /// The slot.
+        slot: SlotName,
+        /// The class.
+        class: SlotClass,
+    },
+    /// What was read back is not what was to be written.
+    #[error("{path} does not hold the image that was written")]
+    Differs {
+        /// Device or file.
+        path: PathBuf,
+        /// What differs.
+        #[source]
+        source: ContentError,
+    },
+    /// An image is missing.
+    #[error("slot {slot} lacks its {class} image")]
+    Incomplete {
+        /// The slot.
+        slot: SlotName,
+        /// The class.
+        class: SlotClass,
+    },
+}
+
+/// The state folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The storage fails.
+    #[error("the state folder cannot be used")]
+    Storage(#[source] device_pki::Error),
+    /// A file is there and is not what the updater wrote.
+    #[error("{path} is damaged: {why}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+/// The boot loader's state cannot be read or changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BootError {
+    /// It cannot be read.
+    #[error("the boot loader's state in {path} cannot be read: {why}")]
+    Unreadable {
+        /// Where it is kept.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// It cannot be written.
+    #[error("the boot loader's state in {path} cannot be changed: {why}")]
+    Unwritable {
+        /// Where it is kept.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// The running slot would be made unbootable.
+    #[error("slot {slot} runs and cannot be overwritten")]
+    Running {
+        /// The slot.
+        slot: SlotName,
+    },
+    /// A slot would be committed that does not run.
+    #[error("slot {slot} does not run and cannot be committed")]
+    NotRunning {
+        /// The slot.
+        slot: SlotName,
+    },
+    /// No slot can start.
+    #[error("no slot has starts left")]
+    NothingBootable,
+}
+
+impl Error {
+    /// What a person can do about it.
+    pub fn hint(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Config(_) => "mend the configuration; `updater --help` names its files",
+            Self::Identity(_) => "provision the device's certificate, key and trust anchor again",
+            Self::Transport(TransportError::Status {
+                status: 401 | 403, ..
+            }) => "the server does not accept this device: check its certificate",
+            Self::Transport(_) => {
+                "check the network and the server; the next run goes on where this one stopped"
+            }
+            Self::Metadata(e) => e.hint(),
+            Self::Missing { .. } => "the mirror is incomplete: publish again, or check the mirror",
+            Self::RevocationList { .. } | Self::RevocationListRollback { .. } => {
+                "publish the current revocation list of that CA"
+            }
+            Self::Target { .. } | Self::Payload { .. } => {
+                "the file was changed on its way: check the mirror; nothing of it was used"
+            }
+            Self::ManifestPath { .. } => "make the release again with repo-tool and have it signed",
+            Self::Slot(SlotError::TooLarge { .. }) => "make the image smaller; nothing was written",
+            Self::Slot(_) => "check the storage; the running firmware is untouched",
+            Self::Store(StoreError::Damaged { .. }) => {
+                "restore the file from a backup, or move it away knowing that its rollback floor is lost"
+            }
+            Self::Store(_) => "check that the state folder can be written and has room",
+            Self::Boot(_) => "check the boot loader's environment",
+            Self::TrialFailed { .. } => {
+                "the device goes back by itself; look at the failed health check"
+            }
+            Self::Locked { .. } => "wait for the other updater, or stop it",
+            Self::Restart { .. } => "restart the device by hand",
+            Self::Lifecycle(_) => return None,
+        })
+    }
+}

@@ -1,0 +1,297 @@
+//! A payload from the network into the slot: no temporary file, one frame in memory, and nothing decoded before it is proven.
+
+use std::path::PathBuf;
+
+use firmware_delta::{
+    Applier, Checkpoint, Expectation, Limits, PatchError, SeekImage, VerifiedOld, verify_old,
+};
+use metadata_schema::release::{Image, SlotClass};
+use metadata_schema::search::VerifiedTarget;
+use metadata_schema::trusted::AtTargets;
+
+use super::offer::Offer;
+use super::payload::{Choice, PayloadKind, choose};
+use crate::error::{Error, SlotError, TransportError};
+use crate::lifecycle::ImageRef;
+use crate::progress::Progress;
+use crate::refresh::Client;
+use crate::slot::{ImageWriter, OpenSlot, Place, WrittenImage};
+use crate::state_store::StateStore;
+use crate::transport::{Part, Request};
+
+/// Bytes of new image between two checkpoints.
+const CHECKPOINT_EVERY: u64 = 8 * 1024 * 1024;
+/// How often a download that broke off is taken up again before the run ends in an error.
+const REOPENED: u32 = 5;
+
+/// Brings images into an open slot.
+pub struct Transfer<'a, 'c> {
+    /// Fetches and verifies.
+    pub client: &'a mut Client<'c>,
+    /// What is trusted.
+    pub set: &'a mut AtTargets,
+    /// Keeps checkpoints.
+    pub state: &'a StateStore,
+    /// Is told how far it is.
+    pub progress: &'a mut dyn Progress,
+}
+
+/// What it took to bring an image into the slot.
+#[derive(Debug)]
+pub struct Transferred {
+    /// The image, read back and compared.
+    pub image: WrittenImage,
+    /// What the payload started from; none if the image stood there already.
+    pub kind: Option<PayloadKind>,
+    /// Bytes that were downloaded.
+    pub downloaded: u64,
+}
+
+/// One payload on its way.
+struct Job<'a> {
+    class: &'a SlotClass,
+    image: ImageRef,
+    target: VerifiedTarget,
+    expectation: Expectation,
+    running: Option<&'a Place>,
+}
+
+impl Transfer<'_, '_> {
+    /// Brings one image of `offer` into `slot`. `running` is what the other slot holds, and where.
+    ///
+    /// # Errors
+    /// If the payload cannot be fetched or is refused, or the storage fails. The slot stays unbootable.
+    pub async fn image(
+        &mut self,
+        offer: &Offer,
+        slot: &OpenSlot<'_>,
+        class: &SlotClass,
+        image: &Image,
+        running: Option<(&Place, &ImageRef)>,
+    ) -> Result<Transferred, Error> {
+        let wanted = ImageRef {
+            length: image.length,
+            sha256: image.sha256,
+        };
+        if self.state.checkpoint()?.is_some()
+            && let Some(image) = slot.holds_already(class, &wanted)
+        {
+            // The run before was cut off after this image was complete.
+            return Ok(Transferred {
+                image,
+                kind: None,
+                downloaded: 0,
+            });
+        }
+        let choice = choose(image, running.map(|(_, image)| image));
+        let place = running.map(|(place, _)| place);
+        match self
+            .payload(offer, slot, class, wanted, &choice, place)
+            .await
+        {
+            Err(Error::Payload { path, source })
+                if matches!(*source, PatchError::OldMismatch { .. }) =>
+            {
+                tracing::warn!(
+                    path,
+                    "the running image is not the one that the delta starts from: taking the full payload"
+                );
+                let full = choose(image, None);
+                self.payload(offer, slot, class, wanted, &full, None).await
+            }
+            result => result,
+        }
+    }
+
+    async fn payload(
+        &mut self,
+        offer: &Offer,
+        slot: &OpenSlot<'_>,
+        class: &SlotClass,
+        image: ImageRef,
+        choice: &Choice<'_>,
+        running: Option<&Place>,
+    ) -> Result<Transferred, Error> {
+        let target = offer.payload(self.client, self.set, choice.payload).await?;
+        let job = Job {
+            class,
+            image,
+            target,
+            expectation: choice.expectation,
+            running,
+        };
+        let what = format!("{class} {} ({})", offer.manifest.version, choice.kind);
+        self.progress.begin(&what, choice.payload.length);
+        let result = self.run(&job, slot).await;
+        self.progress.end();
+        let (image, downloaded) = result?;
+        Ok(Transferred {
+            image,
+            kind: Some(choice.kind),
+            downloaded,
+        })
+    }
+
+    async fn run(
+        &mut self,
+        job: &Job<'_>,
+        slot: &OpenSlot<'_>,
+    ) -> Result<(WrittenImage, u64), Error> {
+        let (mut applier, mut writer) = match self.resumed(job, slot)? {
+            Some(resumed) => resumed,
+            None => {
+                let applier = job.applier(Applier::new)?;
+                (applier, slot.write(job.class, job.image.length, 0)?)
+            }
+        };
+        let begin = applier
+            .progress()
+            .map_err(|e| job.refused(e))?
+            .payload_offset;
+        let mut offset = begin;
+        let mut reopened = 0;
+        while !applier.progress().map_err(|e| job.refused(e))?.complete {
+            match self
+                .stream(job, &mut applier, &mut writer, &mut offset)
+                .await
+            {
+                Ok(()) => break,
+                // Frames that came whole are applied already: the next request asks for what is missing.
+                Err(Error::Transport(TransportError::BrokeOff { received, .. }))
+                    if reopened < REOPENED =>
+                {
+                    reopened = reopened.saturating_add(1);
+                    tracing::info!(
+                        received,
+                        offset,
+                        "the download broke off and is taken up again"
+                    );
+                }
+                Err(e) => {
+                    if matches!(e, Error::Transport(_)) {
+                        self.keep(&applier, &mut writer)?;
+                    }
+                    return Err(e);
+                }
+            }
+        }
+        applier.finish().map_err(|e| job.refused(e))?;
+        let image = writer.finish(&job.image)?;
+        Ok((image, offset.saturating_sub(begin)))
+    }
+
+    /// Fetches from `offset` on and applies; `offset` follows the bytes that were handed over.
+    async fn stream(
+        &mut self,
+        job: &Job<'_>,
+        applier: &mut Applier<'_>,
+        writer: &mut ImageWriter,
+        offset: &mut u64,
+    ) -> Result<(), Error> {
+        let path = job.target.file_path();
+        let request = Request {
+            part: Part::Targets,
+            path,
+            offset: *offset,
+        };
+        let body = self.client.transport.open(&request).await?;
+        let mut body = body.ok_or_else(|| Error::Missing {
+            what: request.path.clone(),
+        })?;
+        let mut kept = applier.progress().map_err(|e| job.refused(e))?.new_offset;
+        while let Some(piece) = body.piece().await? {
+            let progress = applier.push(&piece, writer).map_err(|e| job.refused(e))?;
+            *offset = offset.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+            self.progress.advance(*offset);
+            if progress.new_offset.saturating_sub(kept) >= CHECKPOINT_EVERY {
+                kept = progress.new_offset;
+                self.keep(applier, writer)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes what was written durable, and only then says so.
+    fn keep(&self, applier: &Applier<'_>, writer: &mut ImageWriter) -> Result<(), Error> {
+        if let Some(checkpoint) = applier.checkpoint() {
+            writer.sync()?;
+            self.state.save_checkpoint(&checkpoint.to_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// Goes on where an earlier run was cut off, if what it left is good.
+    fn resumed<'j>(
+        &self,
+        job: &'j Job<'_>,
+        slot: &OpenSlot<'_>,
+    ) -> Result<Option<(Applier<'j>, ImageWriter)>, Error> {
+        let Some(bytes) = self.state.checkpoint()? else {
+            return Ok(None);
+        };
+        let Ok(checkpoint) = Checkpoint::from_bytes(&bytes) else {
+            return Ok(None);
+        };
+        if checkpoint.head() != job.expectation.head {
+            return Ok(None);
+        }
+        let mut written = slot.written(job.class)?;
+        let resumed = job.applier(|expected, limits, old| {
+            Applier::resume(expected, limits, old, &checkpoint, &mut written)
+        });
+        match resumed {
+            Ok(applier) => {
+                let writer = slot.write(job.class, job.image.length, checkpoint.new_offset())?;
+                tracing::info!(
+                    frame = checkpoint.frame(),
+                    "going on where the last run was cut off"
+                );
+                Ok(Some((applier, writer)))
+            }
+            Err(e) => {
+                tracing::warn!(error = %e, "what the last run wrote cannot be used: beginning again");
+                Ok(None)
+            }
+        }
+    }
+}
+
+impl<'a> Job<'a> {
+    fn applier<'j>(
+        &'j self,
+        make: impl FnOnce(Expectation, Limits, VerifiedOld<'j>) -> Result<Applier<'j>, PatchError>,
+    ) -> Result<Applier<'j>, Error> {
+        let limits = Limits {
+            new_length: self.image.length,
+            ..Limits::default()
+        };
+        let old = match (self.running, &self.expectation.old) {
+            (Some(place), Some(id)) => {
+                let image = SeekImage::new(place.open()?, id.length);
+                verify_old(image, id).map_err(|e| self.refused(e))?
+            }
+            _ => VerifiedOld::none(),
+        };
+        make(self.expectation, limits, old).map_err(|e| self.refused(e))
+    }
+
+    /// What the payload engine says, as what it is: the fault of the storage, or of the payload.
+    fn refused(&self, error: PatchError) -> Error {
+        let io = |step, source| SlotError::Io {
+            path: PathBuf::from(self.class.as_str()),
+            step,
+            source,
+        };
+        let source = match error {
+            PatchError::WriteNew { source, .. } => return io("write the slot of", source).into(),
+            PatchError::ReadOld { source, .. } => {
+                return io("read the running slot of", source).into();
+            }
+            other => Box::new(other),
+        };
+        Error::Payload {
+            path: self.target.path().to_string(),
+            source,
+        }
+    }
+}

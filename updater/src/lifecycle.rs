@@ -1,0 +1,538 @@
+//! The life of an installation: a pure function of (state, event) to state.
+//!
+//! ```text
+//!          Begin           Staged          Armed           Boot (new)       Healthy
+//!   Idle ---------> Installing ---> Staged -----> Armed ------------> Trial --------> Idle (new firmware)
+//!    ^                  |              |            | Boot (old)         | Unhealthy
+//!    |    Abandoned     |  Boot (old):  |            v                   v
+//!    +------------------+  arm again --+      Idle, failed <------ RollingBack --Boot (old)--> Idle, failed
+//! ```
+//!
+//! The state is stored before the action that it announces, so that after a power cut at any instant the next start
+//! finds out where it stands by comparing the stored state with the slot that has booted.
+
+use std::collections::BTreeMap;
+
+use metadata_schema::digest::Sha256Digest;
+use metadata_schema::release::{FirmwareVersion, SlotClass};
+use metadata_schema::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::slot::SlotName;
+
+/// Most failed releases and history entries that are remembered.
+const REMEMBERED: usize = 32;
+
+/// An image by its content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageRef {
+    /// Length in bytes.
+    pub length: u64,
+    /// Digest of those bytes.
+    pub sha256: Sha256Digest,
+}
+
+/// A firmware: what a release becomes once it is in a slot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Firmware {
+    /// Its version.
+    pub version: FirmwareVersion,
+    /// Its anti-rollback number.
+    pub security_version: u64,
+    /// The manifest that it came from; none for the factory's.
+    pub manifest: Option<Sha256Digest>,
+    /// Its images, as far as they are known.
+    pub images: BTreeMap<SlotClass, ImageRef>,
+}
+
+/// Where an installation stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "stage", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Stage {
+    /// Nothing is going on.
+    Idle,
+    /// The inactive slot is being written. It is not bootable.
+    Installing {
+        /// What is being installed.
+        new: Firmware,
+        /// Where to.
+        slot: SlotName,
+    },
+    /// The slot holds the new firmware, read back and compared. It is to be armed.
+    Staged {
+        /// What was installed.
+        new: Firmware,
+        /// Where.
+        slot: SlotName,
+    },
+    /// The next boot tries the slot.
+    Armed {
+        /// What will be tried.
+        new: Firmware,
+        /// Where it is.
+        slot: SlotName,
+        /// The boot in which it was armed: as long as it lasts, nothing has been tried.
+        boot: String,
+    },
+    /// The slot has booted and is being judged.
+    Trial {
+        /// What is on trial.
+        new: Firmware,
+        /// Where it is.
+        slot: SlotName,
+    },
+    /// The trial failed: the slot is to be made unbootable, and the old one booted.
+    RollingBack {
+        /// What failed.
+        new: Firmware,
+        /// Where it is.
+        slot: SlotName,
+        /// Why.
+        why: String,
+    },
+}
+
+/// A release that was tried and failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Its manifest.
+    pub manifest: Option<Sha256Digest>,
+    /// Its version.
+    pub version: FirmwareVersion,
+    /// What went wrong.
+    pub why: String,
+    /// When it was given up.
+    pub at: Timestamp,
+}
+
+/// Everything that is remembered of installations.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// The firmware that is committed.
+    pub running: Firmware,
+    /// The slot that it is in.
+    pub slot: SlotName,
+    /// Highest security version that was ever committed.
+    pub security_floor: u64,
+    /// Where an installation stands.
+    pub installation: Stage,
+    /// Releases that failed, the newest last.
+    pub failed: Vec<Failure>,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A release was selected for a slot.
+    Begin {
+        /// The release.
+        new: Firmware,
+        /// The slot.
+        slot: SlotName,
+    },
+    /// The installation could not be completed; nothing was armed.
+    Abandoned,
+    /// All images stand in the slot and were compared.
+    Staged,
+    /// The boot loader will try the slot.
+    Armed {
+        /// The boot that lasts.
+        boot: String,
+    },
+    /// The device has started.
+    Boot {
+        /// From this slot.
+        slot: SlotName,
+        /// What tells this boot from any other.
+        boot: String,
+    },
+    /// The firmware on trial is well.
+    Healthy,
+    /// The firmware on trial is not well.
+    Unhealthy {
+        /// Why.
+        why: String,
+    },
+}
+
+/// What the new state asks for. Each is safe to repeat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Action {
+    /// Nothing.
+    None,
+    /// Arm the slot: it was staged, and the power may have failed before it was armed.
+    Arm(SlotName),
+    /// Wait for the restart that tries this slot.
+    AwaitRestart(SlotName),
+    /// Judge the firmware on trial.
+    Judge,
+    /// Make this slot the one that boots from now on.
+    Commit(SlotName),
+    /// Make this slot unbootable; the old firmware runs already.
+    Discard(SlotName),
+    /// Make this slot unbootable and restart into the old firmware.
+    RollBack(SlotName),
+}
+
+/// An event came in a stage in which it makes no sense.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the installation is at {stage}, where {event} cannot happen")]
+pub struct OutOfOrder {
+    stage: String,
+    event: String,
+}
+
+impl State {
+    /// The state of a device that came from the factory with `running` in `slot`.
+    pub fn factory(running: Firmware, slot: SlotName) -> Self {
+        let security_floor = running.security_version;
+        Self {
+            running,
+            slot,
+            security_floor,
+            installation: Stage::Idle,
+            failed: Vec::new(),
+        }
+    }
+
+    /// What follows from an event.
+    ///
+    /// # Errors
+    /// [`OutOfOrder`], if the event cannot happen in this stage; the state stays as it is.
+    pub fn step(self, event: Event, now: Timestamp) -> Result<(Self, Action), OutOfOrder> {
+        use Event as E;
+        use Stage as S;
+        match (self.installation.clone(), event) {
+            (S::Idle | S::Installing { .. }, E::Begin { new, slot }) if slot != self.slot => {
+                Ok((self.at(S::Installing { new, slot }), Action::None))
+            }
+            (S::Installing { slot, .. }, E::Abandoned) => {
+                Ok((self.at(S::Idle), Action::Discard(slot)))
+            }
+            (S::Installing { new, slot }, E::Staged) => {
+                Ok((self.at(S::Staged { new, slot }), Action::Arm(slot)))
+            }
+            (S::Staged { new, slot }, E::Armed { boot }) => Ok((
+                self.at(S::Armed { new, slot, boot }),
+                Action::AwaitRestart(slot),
+            )),
+
+            (stage, E::Boot { slot: booted, boot }) => self.booted(stage, booted, &boot, now),
+
+            (S::Trial { new, slot }, E::Healthy) => {
+                Ok((self.committed(new, slot), Action::Commit(slot)))
+            }
+            (S::Trial { new, slot }, E::Unhealthy { why }) => Ok((
+                self.at(S::RollingBack { new, slot, why }),
+                Action::RollBack(slot),
+            )),
+            (stage, event) => Err(OutOfOrder {
+                stage: stage.name().to_owned(),
+                event: event.to_string(),
+            }),
+        }
+    }
+
+    /// What a start from the slot `booted` means.
+    fn booted(
+        self,
+        stage: Stage,
+        booted: SlotName,
+        boot: &str,
+        now: Timestamp,
+    ) -> Result<(Self, Action), OutOfOrder> {
+        use Stage as S;
+        match stage {
+            S::Idle | S::Installing { .. } if booted == self.slot => {
+                Ok((self, Action::Commit(booted)))
+            }
+            S::Idle | S::Installing { .. } => {
+                let event = Event::Boot {
+                    slot: booted,
+                    boot: boot.to_owned(),
+                };
+                Err(OutOfOrder {
+                    stage: stage.name().to_owned(),
+                    event: event.to_string(),
+                })
+            }
+            S::Armed {
+                slot,
+                boot: armed_in,
+                ..
+            } if armed_in == boot => Ok((self, Action::AwaitRestart(slot))),
+            S::Staged { new, slot } | S::Armed { new, slot, .. } | S::Trial { new, slot }
+                if booted == slot =>
+            {
+                Ok((self.at(S::Trial { new, slot }), Action::Judge))
+            }
+            // Staged, and not armed as far as we know: arm (again).
+            S::Staged { slot, .. } => Ok((self, Action::Arm(slot))),
+            S::Armed { new, slot, .. } | S::Trial { new, slot } => {
+                let why =
+                    "it did not start: the boot loader went back to the old firmware".to_owned();
+                Ok((self.failed(new, why, now), Action::Discard(slot)))
+            }
+            S::RollingBack { slot, .. } if booted == slot => Ok((self, Action::RollBack(slot))),
+            S::RollingBack { new, slot, why } => {
+                Ok((self.failed(new, why, now), Action::Discard(slot)))
+            }
+        }
+    }
+
+    fn at(self, installation: Stage) -> Self {
+        Self {
+            installation,
+            ..self
+        }
+    }
+
+    fn committed(self, new: Firmware, slot: SlotName) -> Self {
+        let security_floor = self.security_floor.max(new.security_version);
+        Self {
+            running: new,
+            slot,
+            security_floor,
+            installation: Stage::Idle,
+            ..self
+        }
+    }
+
+    fn failed(mut self, new: Firmware, why: String, at: Timestamp) -> Self {
+        self.failed.push(Failure {
+            manifest: new.manifest,
+            version: new.version,
+            why,
+            at,
+        });
+        let surplus = self.failed.len().saturating_sub(REMEMBERED);
+        self.failed.drain(..surplus);
+        self.at(Stage::Idle)
+    }
+}
+
+impl Stage {
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Installing { .. } => "installing",
+            Self::Staged { .. } => "staged",
+            Self::Armed { .. } => "armed",
+            Self::Trial { .. } => "trial",
+            Self::RollingBack { .. } => "rolling back",
+        }
+    }
+
+    /// The firmware that is being installed, if any.
+    pub fn new_firmware(&self) -> Option<&Firmware> {
+        match self {
+            Self::Idle => None,
+            Self::Installing { new, .. }
+            | Self::Staged { new, .. }
+            | Self::Armed { new, .. }
+            | Self::Trial { new, .. }
+            | Self::RollingBack { new, .. } => Some(new),
+        }
+    }
+}
+
+impl std::fmt::Display for Event {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Begin { new, slot } => {
+                write!(f, "the beginning of {} in slot {slot}", new.version)
+            }
+            Self::Abandoned => f.write_str("giving up"),
+            Self::Staged => f.write_str("staging"),
+            Self::Armed { .. } => f.write_str("arming"),
+            Self::Boot { slot, .. } => write!(f, "a start from slot {slot}"),
+            Self::Healthy => f.write_str("a good health check"),
+            Self::Unhealthy { .. } => f.write_str("a failed health check"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::EPOCH;
+
+    fn firmware(version: &str, security_version: u64) -> Firmware {
+        let manifest = Some(Sha256Digest::of(version.as_bytes()));
+        Firmware {
+            version: version.parse().unwrap(),
+            security_version,
+            manifest,
+            images: BTreeMap::new(),
+        }
+    }
+
+    fn after(events: Vec<Event>) -> (State, Action) {
+        let mut state = (
+            State::factory(firmware("1.0.0", 1), SlotName::A),
+            Action::None,
+        );
+        for event in events {
+            state = state.0.step(event, NOW).unwrap();
+        }
+        state
+    }
+
+    fn armed() -> Event {
+        Event::Armed {
+            boot: "before".to_owned(),
+        }
+    }
+
+    fn boot(slot: SlotName) -> Event {
+        Event::Boot {
+            slot,
+            boot: "after".to_owned(),
+        }
+    }
+
+    fn begin() -> Event {
+        Event::Begin {
+            new: firmware("2.0.0", 2),
+            slot: SlotName::B,
+        }
+    }
+
+    #[test]
+    fn installs_tries_and_keeps() {
+        let (state, action) = after(vec![
+            begin(),
+            Event::Staged,
+            armed(),
+            boot(SlotName::B),
+            Event::Healthy,
+        ]);
+        assert_eq!(action, Action::Commit(SlotName::B));
+        assert_eq!(
+            (state.slot, state.running.version.to_string()),
+            (SlotName::B, "2.0.0".to_owned())
+        );
+        assert_eq!((state.security_floor, state.installation), (2, Stage::Idle));
+    }
+
+    #[test]
+    fn a_trial_that_does_not_start_is_a_failure() {
+        let (state, action) = after(vec![begin(), Event::Staged, armed(), boot(SlotName::A)]);
+        assert_eq!(action, Action::Discard(SlotName::B));
+        assert_eq!(
+            (state.slot, state.security_floor, state.failed.len()),
+            (SlotName::A, 1, 1)
+        );
+    }
+
+    #[test]
+    fn a_bad_trial_is_rolled_back_until_the_old_slot_has_booted() {
+        let bad = Event::Unhealthy {
+            why: "no network".to_owned(),
+        };
+        let start = vec![begin(), Event::Staged, armed(), boot(SlotName::B), bad];
+        let (state, action) = after(start);
+        assert_eq!(action, Action::RollBack(SlotName::B));
+        // The power fails before the slot is unbootable: the new slot boots again, and is not judged a second time.
+        let (state, action) = state.step(boot(SlotName::B), NOW).unwrap();
+        assert_eq!(action, Action::RollBack(SlotName::B));
+        let (state, action) = state.step(boot(SlotName::A), NOW).unwrap();
+        assert_eq!(action, Action::Discard(SlotName::B));
+        assert_eq!(
+            state
+                .failed
+                .iter()
+                .map(|f| f.why.as_str())
+                .collect::<Vec<_>>(),
+            ["no network"]
+        );
+    }
+
+    #[test]
+    fn power_cuts_between_state_and_boot_loader_are_understood() {
+        // Staged, cut before arming: the old slot boots, and arming is done now.
+        let (state, action) = after(vec![begin(), Event::Staged, boot(SlotName::A)]);
+        assert_eq!(
+            (state.installation.name(), action),
+            ("staged", Action::Arm(SlotName::B))
+        );
+        // Armed, cut before that was stored: the new slot boots.
+        let (state, action) = after(vec![begin(), Event::Staged, boot(SlotName::B)]);
+        assert_eq!(
+            (state.installation.name(), action),
+            ("trial", Action::Judge)
+        );
+        // Cut in a trial before it was judged.
+        let trial = vec![
+            begin(),
+            Event::Staged,
+            armed(),
+            boot(SlotName::B),
+            boot(SlotName::B),
+        ];
+        assert_eq!(after(trial).1, Action::Judge);
+        // Cut while writing: the old slot boots, and the installation goes on or begins again.
+        let (state, action) = after(vec![begin(), boot(SlotName::A)]);
+        assert_eq!(
+            (state.installation.name(), action),
+            ("installing", Action::Commit(SlotName::A))
+        );
+    }
+
+    #[test]
+    fn nothing_has_failed_as_long_as_nothing_was_restarted() {
+        let same = Event::Boot {
+            slot: SlotName::A,
+            boot: "before".to_owned(),
+        };
+        let (state, action) = after(vec![begin(), Event::Staged, armed(), same]);
+        assert_eq!(
+            (state.installation.name(), action),
+            ("armed", Action::AwaitRestart(SlotName::B))
+        );
+    }
+
+    #[test]
+    fn never_installs_over_the_running_slot() {
+        let state = State::factory(firmware("1.0.0", 1), SlotName::A);
+        let event = Event::Begin {
+            new: firmware("2.0.0", 2),
+            slot: SlotName::A,
+        };
+        assert!(state.step(event, NOW).is_err());
+    }
+
+    proptest::proptest! {
+        /// Whatever happens in whatever order, the security floor never falls and only a healthy trial changes the
+        /// running firmware.
+        #[test]
+        fn invariants_hold_for_all_orders(choices in proptest::collection::vec(0_u8..8, 0..40)) {
+            let mut state = State::factory(firmware("1.0.0", 1), SlotName::A);
+            for choice in choices {
+                let other = state.slot.other();
+                let event = match choice {
+                    0 => Event::Begin { new: firmware("2.0.0", 2), slot: other },
+                    1 => Event::Abandoned,
+                    2 => Event::Staged,
+                    3 => armed(),
+                    4 => boot(SlotName::A),
+                    5 => boot(SlotName::B),
+                    6 => Event::Healthy,
+                    _ => Event::Unhealthy { why: "bad".to_owned() },
+                };
+                let healthy = event == Event::Healthy;
+                let before = state.clone();
+                if let Ok((after, _)) = state.clone().step(event, NOW) {
+                    proptest::prop_assert!(after.security_floor >= before.security_floor);
+                    proptest::prop_assert!(after.running == before.running || healthy);
+                    state = after;
+                }
+            }
+        }
+    }
+}

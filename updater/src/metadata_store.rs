@@ -1,0 +1,139 @@
+//! Trusted metadata on the device: one file per role under its unversioned name, written whole or not at all.
+//!
+//! ```text
+//! metadata/root.json                    the current root
+//! metadata/root_history/N.root.json     every root of the walk, to tell a rotated key from a damaged file
+//! metadata/{timestamp,snapshot,targets}.json, metadata/ROLE.json
+//! metadata/crls/SKI.crl                 revocation lists, the newest of each issuer
+//! ```
+
+use std::path::{Path, PathBuf};
+
+use device_pki::durable;
+use metadata_schema::name::{RoleName, Version};
+
+use crate::error::StoreError;
+use crate::state_store::read;
+
+/// Longest file that is read back: longer than any limit for what is downloaded.
+const MAX_LENGTH: u64 = 64 * 1024 * 1024;
+
+/// The folder of trusted metadata.
+#[derive(Clone, Debug)]
+pub struct MetadataStore {
+    folder: PathBuf,
+}
+
+impl MetadataStore {
+    /// Opens the folder, making it if it is not there.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        for folder in [folder, &folder.join("root_history"), &folder.join("crls")] {
+            durable::create_dir_durable(folder, 0o700).map_err(StoreError::Storage)?;
+        }
+        Ok(Self {
+            folder: folder.to_owned(),
+        })
+    }
+
+    /// The file of a role, if it is there.
+    ///
+    /// # Errors
+    /// If it is there and cannot be read.
+    pub fn load(&self, role: &RoleName) -> Result<Option<Vec<u8>>, StoreError> {
+        read(&self.path(role), MAX_LENGTH)
+    }
+
+    /// Stores the file of a role.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    pub fn save(&self, role: &RoleName, bytes: &[u8]) -> Result<(), StoreError> {
+        write(&self.path(role), bytes)
+    }
+
+    /// Deletes the file of a role.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    pub fn remove(&self, role: &RoleName) -> Result<(), StoreError> {
+        durable::remove_durable(&self.path(role)).map_err(StoreError::Storage)
+    }
+
+    /// Stores a root of the walk: first in the history, then as the current one.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    pub fn save_root(&self, version: Version, bytes: &[u8]) -> Result<(), StoreError> {
+        write(&self.historic_root(version), bytes)?;
+        self.save(&RoleName::root(), bytes)
+    }
+
+    /// A root of the past.
+    ///
+    /// # Errors
+    /// If it is there and cannot be read.
+    pub fn load_root(&self, version: Version) -> Result<Option<Vec<u8>>, StoreError> {
+        read(&self.historic_root(version), MAX_LENGTH)
+    }
+
+    /// All revocation lists, by the name they are stored under.
+    ///
+    /// # Errors
+    /// If one cannot be read.
+    pub fn load_crls(&self) -> Result<Vec<(PathBuf, Vec<u8>)>, StoreError> {
+        let folder = self.folder.join("crls");
+        let unreadable = |e: std::io::Error| StoreError::Damaged {
+            path: folder.clone(),
+            why: e.to_string(),
+        };
+        let mut crls = Vec::new();
+        for entry in std::fs::read_dir(&folder).map_err(unreadable)? {
+            let path = entry.map_err(unreadable)?.path();
+            if path.extension().is_some_and(|extension| extension == "crl")
+                && let Some(bytes) = read(&path, MAX_LENGTH)?
+            {
+                crls.push((path, bytes));
+            }
+        }
+        crls.sort();
+        Ok(crls)
+    }
+
+    /// The stored revocation list of the issuer with this subject key identifier, in hex.
+    ///
+    /// # Errors
+    /// If it is there and cannot be read.
+    pub fn load_crl(&self, ski: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        read(&self.crl(ski), MAX_LENGTH)
+    }
+
+    /// Stores a revocation list.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    pub fn save_crl(&self, ski: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        write(&self.crl(ski), bytes)
+    }
+
+    /// Where the file of a role stands.
+    pub fn path(&self, role: &RoleName) -> PathBuf {
+        self.folder.join(format!("{}.json", role.file_stem()))
+    }
+
+    fn historic_root(&self, version: Version) -> PathBuf {
+        self.folder
+            .join("root_history")
+            .join(format!("{version}.root.json"))
+    }
+
+    fn crl(&self, ski: &str) -> PathBuf {
+        self.folder.join("crls").join(format!("{ski}.crl"))
+    }
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    durable::write(path, bytes, 0o644).map_err(StoreError::Storage)
+}

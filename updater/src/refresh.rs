@@ -1,0 +1,228 @@
+//! One refresh: the client workflow of TUF 1.0.34, section 5, with its files fetched and stored.
+//!
+//! Order: root walk, timestamp, snapshot, targets; then the revocation lists of the CAs that the metadata names, and if one of
+//! them is new, root and targets are counted again under it. Each file is stored as soon as the step that takes it has
+//! succeeded, so a run that is cut off anywhere leaves a store that the next run goes on from.
+
+mod local;
+mod revocation;
+
+use metadata_schema::MetadataError;
+use metadata_schema::digest::Length;
+use metadata_schema::limits::Limits;
+use metadata_schema::name::{RoleName, TargetPath};
+use metadata_schema::search::{Step, VerifiedTarget};
+use metadata_schema::time::ReferenceTime;
+use metadata_schema::trusted::{AtRoot, AtSnapshot, AtTargets, AtTimestamp, Freshness, RootWalk};
+
+use crate::error::{Error, StoreError};
+use crate::metadata_store::MetadataStore;
+use crate::transport::{Part, Transport, fetch};
+use crate::trust::Trust;
+
+/// What a refresh works with.
+pub struct Client<'a> {
+    /// Where files come from.
+    pub transport: &'a mut dyn Transport,
+    /// Where trusted files are kept.
+    pub store: &'a MetadataStore,
+    /// What is believed besides TUF.
+    pub trust: &'a Trust,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+impl Client<'_> {
+    /// Brings everything up to date, starting from the stored root or `factory_root`, whichever is newer.
+    ///
+    /// # Errors
+    /// Whatever is refused, cannot be fetched, or cannot be stored.
+    pub async fn refresh(
+        &mut self,
+        factory_root: &[u8],
+        now: ReferenceTime,
+    ) -> Result<AtTargets, Error> {
+        let root = self.root(factory_root, now).await?;
+        let timestamp = self.timestamp(&root).await?;
+        let snapshot = self.snapshot(&root, &timestamp).await?;
+        let mut targets = self.targets(&root, &snapshot).await?;
+        if self.revocation_lists(&mut targets).await? {
+            targets = targets.under(self.gate()?)?;
+        }
+        Ok(targets)
+    }
+
+    /// Looks up a target, fetching delegated roles on the way; none if no role has it.
+    ///
+    /// # Errors
+    /// If a role on the way is refused or cannot be fetched.
+    pub async fn find(
+        &mut self,
+        set: &mut AtTargets,
+        path: &TargetPath,
+    ) -> Result<Option<VerifiedTarget>, Error> {
+        let consistent = set.root().consistent_snapshot;
+        let mut search = set.search(path.clone(), self.limits.delegations);
+        loop {
+            let (role, file) = match search.next_step()? {
+                Step::Found(target) => return Ok(Some(target)),
+                Step::Fetch { role, file } => (role, file),
+                _ => return Ok(None),
+            };
+            if let Some(bytes) = self.store.load(&role)?
+                && search.supply(&bytes).is_ok()
+            {
+                continue;
+            }
+            let prefix = if consistent {
+                format!("{}.", file.version)
+            } else {
+                String::new()
+            };
+            let limit = file.bound(self.limits.targets_length).most();
+            let name = format!("{prefix}{role}.json");
+            let bytes = self.metadata(&name, limit).await?;
+            search.supply(&bytes)?;
+            self.store.save(&role, &bytes)?;
+        }
+    }
+
+    /// Fetches a whole target of at most `limit` bytes, and checks it.
+    ///
+    /// # Errors
+    /// If it is longer, does not arrive, or is not the one that was signed.
+    pub async fn fetch_target(
+        &mut self,
+        target: &VerifiedTarget,
+        limit: u64,
+    ) -> Result<Vec<u8>, Error> {
+        let length = target.length().most();
+        if length > limit {
+            return Err(Error::ManifestPath {
+                path: target.path().to_string(),
+                expected: format!("at most {limit} bytes"),
+                found: format!("has {length} bytes"),
+            });
+        }
+        let path = target.file_path();
+        let bytes = fetch(self.transport, Part::Targets, &path, length).await?;
+        let bytes = bytes.ok_or_else(|| Error::Missing { what: path })?;
+        let differs = |source| Error::Target {
+            path: target.path().to_string(),
+            source,
+        };
+        let mut check = target.hashes().checker(Length::Exactly(length));
+        check
+            .update(&bytes)
+            .and_then(|()| check.finish())
+            .map_err(differs)?;
+        Ok(bytes)
+    }
+
+    async fn root(&mut self, factory_root: &[u8], now: ReferenceTime) -> Result<AtRoot, Error> {
+        let (start, stored) = self.newest_local_root(factory_root)?;
+        let mut walk = RootWalk::from_trusted(&start, self.gate()?)?;
+        if !stored {
+            self.store.save_root(walk.root().common.version, &start)?;
+        }
+        // 5.3.3: a bounded number of steps; what is beyond is taken up by the next run.
+        for _ in 0..self.limits.root_rotations {
+            let next = walk.next_version()?;
+            let name = format!("{next}.root.json");
+            let Some(bytes) = fetch(
+                self.transport,
+                Part::Metadata,
+                &name,
+                self.limits.root_length,
+            )
+            .await?
+            else {
+                break;
+            };
+            walk.step(&bytes)?;
+            self.store.save_root(next, &bytes)?;
+        }
+        let root = walk.finish(now)?;
+        if root.online_keys_rotated() {
+            // 5.3.11: recovers from a fast-forward attack.
+            self.store.remove(&RoleName::timestamp())?;
+            self.store.remove(&RoleName::snapshot())?;
+        }
+        Ok(root)
+    }
+
+    async fn timestamp(&mut self, root: &AtRoot) -> Result<AtTimestamp, Error> {
+        let local = self.local_timestamp(root)?;
+        let bytes = self
+            .metadata("timestamp.json", self.limits.timestamp_length)
+            .await?;
+        let (timestamp, freshness) = root.timestamp(local, &bytes)?;
+        if freshness == Freshness::New {
+            self.store.save(&RoleName::timestamp(), &bytes)?;
+        }
+        Ok(timestamp)
+    }
+
+    async fn snapshot(
+        &mut self,
+        root: &AtRoot,
+        timestamp: &AtTimestamp,
+    ) -> Result<AtSnapshot, Error> {
+        let role = RoleName::snapshot();
+        let local = self.local_snapshot(root)?;
+        if let Some((bytes, local)) = &local
+            && let Ok(same) = timestamp.snapshot(Some(local), bytes)
+        {
+            return Ok(same);
+        }
+        let file = timestamp.snapshot_file();
+        let name = versioned(root, file.version, "snapshot");
+        let bytes = self
+            .metadata(&name, file.bound(self.limits.snapshot_length).most())
+            .await?;
+        let snapshot = timestamp.snapshot(local.as_ref().map(|(_, local)| local), &bytes)?;
+        self.store.save(&role, &bytes)?;
+        Ok(snapshot)
+    }
+
+    async fn targets(&mut self, root: &AtRoot, snapshot: &AtSnapshot) -> Result<AtTargets, Error> {
+        let role = RoleName::targets();
+        if let Some(bytes) = self.store.load(&role)?
+            && let Ok(same) = snapshot.targets(&bytes)
+        {
+            return Ok(same);
+        }
+        let file = snapshot.targets_file()?;
+        let name = versioned(root, file.version, "targets");
+        let bytes = self
+            .metadata(&name, file.bound(self.limits.targets_length).most())
+            .await?;
+        let targets = snapshot.targets(&bytes)?;
+        self.store.save(&role, &bytes)?;
+        Ok(targets)
+    }
+
+    /// Fetches a metadata file that must be there.
+    async fn metadata(&mut self, name: &str, limit: u64) -> Result<Vec<u8>, Error> {
+        let bytes = fetch(self.transport, Part::Metadata, name, limit).await?;
+        bytes.ok_or_else(|| Error::Missing {
+            what: name.to_owned(),
+        })
+    }
+
+    fn damaged(&self, role: &RoleName, why: &MetadataError) -> Error {
+        StoreError::Damaged {
+            path: self.store.path(role),
+            why: why.to_string(),
+        }
+        .into()
+    }
+}
+
+fn versioned(root: &AtRoot, version: metadata_schema::name::Version, name: &str) -> String {
+    if root.root().consistent_snapshot {
+        format!("{version}.{name}.json")
+    } else {
+        format!("{name}.json")
+    }
+}

@@ -1,0 +1,80 @@
+//! Revocation lists: TUF targets `pki/SKI.crl`, authentic by the signature of the CA that issued them.
+//!
+//! The one that a device has stays in force until a newer one comes, so a list that is taken off the repository does not
+//! un-revoke anybody.
+
+use device_pki::{Certificate, Crl, crl_target_path};
+use metadata_schema::trusted::{AtTargets, SharedGate};
+
+use super::Client;
+use crate::error::{Error, StoreError};
+
+/// Longest revocation list, in bytes: about 100,000 entries.
+const MAX_LENGTH: u64 = 8 * 1024 * 1024;
+
+impl Client<'_> {
+    /// The gate, with the revocation lists that the device has.
+    pub(super) fn gate(&self) -> Result<SharedGate, Error> {
+        let mut crls = Vec::new();
+        for (path, bytes) in self.store.load_crls()? {
+            let what = path.display().to_string();
+            let damaged = |e: device_pki::Error| StoreError::Damaged {
+                path,
+                why: e.to_string(),
+            };
+            crls.push(Crl::from_der(&what, &bytes).map_err(damaged)?);
+        }
+        Ok(self.trust.gate(crls))
+    }
+
+    /// Fetches the current lists of all CAs that the metadata names; says whether one was new.
+    pub(super) async fn revocation_lists(&mut self, set: &mut AtTargets) -> Result<bool, Error> {
+        let mut any_new = false;
+        for (ski, issuer) in self.trust.issuers(set) {
+            let path = crl_target_path(&ski).map_err(Error::Identity)?;
+            let Some(target) = self.find(set, &path).await? else {
+                tracing::debug!(%path, "no revocation list is published");
+                continue;
+            };
+            let stored = self.store.load_crl(&ski)?;
+            let unchanged = stored.as_ref().is_some_and(|bytes| {
+                let mut check = target.hashes().checker(target.length());
+                check.update(bytes).and_then(|()| check.finish()).is_ok()
+            });
+            if unchanged {
+                continue;
+            }
+            let bytes = self.fetch_target(&target, MAX_LENGTH).await?;
+            accept(path.as_str(), &issuer, &bytes, stored.as_deref())?;
+            self.store.save_crl(&ski, &bytes)?;
+            any_new = true;
+        }
+        Ok(any_new)
+    }
+}
+
+/// A list is accepted if its CA signed it, and its number (RFC 5280, section 5.2.3) is not below the stored one's.
+fn accept(
+    path: &str,
+    issuer: &Certificate,
+    bytes: &[u8],
+    stored: Option<&[u8]>,
+) -> Result<(), Error> {
+    let refused = |source| Error::RevocationList {
+        path: path.to_owned(),
+        source,
+    };
+    let crl = Crl::from_der(path, bytes).map_err(refused)?;
+    crl.verify(issuer).map_err(refused)?;
+    if let Some(stored) = stored {
+        let trusted = Crl::from_der(path, stored).map_err(refused)?.number();
+        if crl.number() < trusted {
+            return Err(Error::RevocationListRollback {
+                path: path.to_owned(),
+                trusted: trusted.to_string(),
+                found: crl.number().to_string(),
+            });
+        }
+    }
+    Ok(())
+}

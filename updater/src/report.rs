@@ -1,0 +1,115 @@
+//! Telling the server what happened. A report that cannot be sent is kept and sent later; it never decides anything.
+
+use std::path::{Path, PathBuf};
+
+use device_pki::{DeviceReport, durable};
+use reqwest::Client;
+
+use crate::error::StoreError;
+
+/// Most reports that wait; the oldest are dropped.
+const MAX_WAITING: usize = 32;
+/// Longest report, in bytes.
+const MAX_LENGTH: u64 = 64 * 1024;
+
+/// Reports that wait in a folder, one file each.
+#[derive(Clone, Debug)]
+pub struct Outbox {
+    folder: PathBuf,
+}
+
+impl Outbox {
+    /// Opens the folder, making it if it is not there.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        durable::create_dir_durable(folder, 0o700).map_err(StoreError::Storage)?;
+        Ok(Self {
+            folder: folder.to_owned(),
+        })
+    }
+
+    /// Adds a report.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    pub fn add(&self, report: &DeviceReport) -> Result<(), StoreError> {
+        let waiting = self.waiting();
+        for surplus in waiting.iter().rev().skip(MAX_WAITING.saturating_sub(1)) {
+            durable::remove_durable(surplus).map_err(StoreError::Storage)?;
+        }
+        let number = waiting
+            .last()
+            .and_then(|path| number_of(path))
+            .unwrap_or(0)
+            .saturating_add(1);
+        let path = self.folder.join(format!("{number:020}.json"));
+        let text = serde_json::to_vec(report).map_err(|e| StoreError::Damaged {
+            path: path.clone(),
+            why: e.to_string(),
+        })?;
+        durable::write(&path, &text, 0o600).map_err(StoreError::Storage)
+    }
+
+    /// Sends what waits, the oldest first; returns how many the server took.
+    pub async fn send(&self, client: &Client, url: &str) -> usize {
+        let mut taken = 0_usize;
+        for path in self.waiting() {
+            let Ok(text) = durable::read_bounded(&path, MAX_LENGTH) else {
+                continue;
+            };
+            let request = client
+                .post(url)
+                .header(reqwest::header::CONTENT_TYPE, "application/json")
+                .body(text);
+            match request.send().await {
+                // The server will never take a report that it calls malformed: asking again would not help.
+                Ok(answer) if answer.status().is_success() || answer.status().is_client_error() => {
+                    if !answer.status().is_success() {
+                        tracing::warn!(
+                            status = answer.status().as_u16(),
+                            "the server refuses a report"
+                        );
+                    }
+                    if durable::remove_durable(&path).is_ok() {
+                        taken = taken.saturating_add(1);
+                    }
+                }
+                Ok(answer) => {
+                    tracing::info!(
+                        status = answer.status().as_u16(),
+                        "the report waits: the server is not ready"
+                    );
+                    break;
+                }
+                Err(e) => {
+                    tracing::info!(error = %e.without_url(), "the report waits: the server cannot be reached");
+                    break;
+                }
+            }
+        }
+        taken
+    }
+
+    fn waiting(&self) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(&self.folder)
+            .into_iter()
+            .flatten()
+            .flatten();
+        let mut paths: Vec<PathBuf> = entries
+            .map(|entry| entry.path())
+            .filter(|path| number_of(path).is_some())
+            .collect();
+        paths.sort();
+        paths
+    }
+}
+
+fn number_of(path: &Path) -> Option<u64> {
+    path.file_name()?
+        .to_str()?
+        .strip_suffix(".json")?
+        .parse()
+        .ok()
+}

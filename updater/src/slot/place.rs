@@ -1,0 +1,90 @@
+//! A block device or file that holds an image.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use metadata_schema::digest::{Hashes, Length};
+
+use crate::error::SlotError;
+use crate::lifecycle::ImageRef;
+
+/// Bytes that are read at once when an image is compared.
+const PIECE: usize = 256 * 1024;
+
+/// A place for one image.
+#[derive(Clone, Debug)]
+pub struct Place {
+    path: PathBuf,
+}
+
+impl Place {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Bytes that it can hold: the size of the device, or the length of the file, which never grows.
+    ///
+    /// # Errors
+    /// If it cannot be opened.
+    pub fn capacity(&self) -> Result<u64, SlotError> {
+        // A block device has no length in its metadata; its end can be found by seeking.
+        self.open()?
+            .seek(SeekFrom::End(0))
+            .map_err(|source| self.failed("measure", source))
+    }
+
+    /// Opens it for reading, at its beginning.
+    ///
+    /// # Errors
+    /// If it cannot be opened.
+    pub fn open(&self) -> Result<File, SlotError> {
+        File::open(&self.path).map_err(|source| self.failed("open", source))
+    }
+
+    pub(super) fn open_for_writing(&self) -> Result<File, SlotError> {
+        let opened = OpenOptions::new().read(true).write(true).open(&self.path);
+        opened.map_err(|source| self.failed("open for writing", source))
+    }
+
+    /// Reads the image back and compares it.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is another image.
+    pub fn holds(&self, image: &ImageRef) -> Result<(), SlotError> {
+        let hashes = Hashes::sha256(image.sha256);
+        let mut check = hashes.checker(Length::Exactly(image.length));
+        let mut bytes = self.open()?.take(image.length);
+        let mut piece = vec![0; PIECE];
+        loop {
+            let read = bytes
+                .read(&mut piece)
+                .map_err(|source| self.failed("read back", source))?;
+            let Some(part) = piece.get(..read).filter(|part| !part.is_empty()) else {
+                break;
+            };
+            check.update(part).map_err(|source| self.differs(source))?;
+        }
+        check.finish().map_err(|source| self.differs(source))
+    }
+
+    pub(super) fn failed(&self, step: &'static str, source: std::io::Error) -> SlotError {
+        SlotError::Io {
+            path: self.path.clone(),
+            step,
+            source,
+        }
+    }
+
+    fn differs(&self, source: metadata_schema::digest::ContentError) -> SlotError {
+        SlotError::Differs {
+            path: self.path.clone(),
+            source,
+        }
+    }
+}

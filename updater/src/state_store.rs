@@ -1,0 +1,150 @@
+//! What the device remembers of installations, and its time floor: `state.json` and `time-floor` in the state folder.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use device_pki::durable;
+use metadata_schema::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::error::StoreError;
+use crate::lifecycle::State;
+
+/// The version of `state.json` that this updater writes. A higher one is refused: a newer updater wrote it.
+const FORMAT: u64 = 1;
+/// Longest file that is read, in bytes.
+const MAX_LENGTH: u64 = 1024 * 1024;
+
+/// The state folder.
+#[derive(Clone, Debug)]
+pub struct StateStore {
+    folder: PathBuf,
+}
+
+#[derive(Serialize, Deserialize)]
+struct File {
+    format: u64,
+    #[serde(flatten)]
+    state: State,
+}
+
+impl StateStore {
+    /// Opens the folder, making it if it is not there.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        durable::create_dir_durable(folder, 0o700).map_err(StoreError::Storage)?;
+        Ok(Self {
+            folder: folder.to_owned(),
+        })
+    }
+
+    /// The stored state; none on the first start.
+    ///
+    /// # Errors
+    /// If the file is there and cannot be used: it holds the anti-rollback floor, so it is never silently replaced.
+    pub fn load(&self) -> Result<Option<State>, StoreError> {
+        let path = self.folder.join("state.json");
+        let Some(bytes) = read(&path, MAX_LENGTH)? else {
+            return Ok(None);
+        };
+        let damaged = |why: String| StoreError::Damaged {
+            path: path.clone(),
+            why,
+        };
+        let file: File = serde_json::from_slice(&bytes).map_err(|e| damaged(e.to_string()))?;
+        if file.format != FORMAT {
+            return Err(damaged(format!(
+                "format {}, expected {FORMAT}",
+                file.format
+            )));
+        }
+        Ok(Some(file.state))
+    }
+
+    /// Stores the state.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    pub fn save(&self, state: &State) -> Result<(), StoreError> {
+        let file = File {
+            format: FORMAT,
+            state: state.clone(),
+        };
+        let text = serde_json::to_vec_pretty(&file).map_err(|e| StoreError::Damaged {
+            path: self.folder.join("state.json"),
+            why: e.to_string(),
+        })?;
+        self.write("state.json", &text)
+    }
+
+    /// The stored time floor.
+    ///
+    /// # Errors
+    /// If the file is there and cannot be used.
+    pub fn time_floor(&self) -> Result<Option<Timestamp>, StoreError> {
+        let path = self.folder.join("time-floor");
+        let Some(bytes) = read(&path, 64)? else {
+            return Ok(None);
+        };
+        let parsed = String::from_utf8_lossy(&bytes).trim().parse();
+        parsed.map(Some).map_err(
+            |e: metadata_schema::time::TimestampError| StoreError::Damaged {
+                path,
+                why: e.to_string(),
+            },
+        )
+    }
+
+    /// Stores the time floor.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    pub fn save_time_floor(&self, floor: Timestamp) -> Result<(), StoreError> {
+        self.write("time-floor", format!("{floor}\n").as_bytes())
+    }
+
+    /// How far a payload had been written when the run ended, if that is known: the bytes of a checkpoint.
+    ///
+    /// # Errors
+    /// If the file is there and cannot be read.
+    pub fn checkpoint(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        read(&self.folder.join("checkpoint"), 64 * 1024)
+    }
+
+    /// Stores how far a payload has been written.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    pub fn save_checkpoint(&self, bytes: &[u8]) -> Result<(), StoreError> {
+        self.write("checkpoint", bytes)
+    }
+
+    /// Forgets the checkpoint.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    pub fn clear_checkpoint(&self) -> Result<(), StoreError> {
+        durable::remove_durable(&self.folder.join("checkpoint")).map_err(StoreError::Storage)
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        durable::write(&self.folder.join(name), bytes, 0o600).map_err(StoreError::Storage)
+    }
+}
+
+/// Reads a file of at most `limit` bytes; none if it is not there.
+pub(crate) fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, StoreError> {
+    match std::fs::symlink_metadata(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        _ => durable::read_bounded(path, limit)
+            .map(Some)
+            .map_err(StoreError::Storage),
+    }
+}

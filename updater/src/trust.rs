@@ -1,0 +1,53 @@
+//! From the configured trust to the gate that every signature passes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use device_pki::{Certificate, Crl, Gate, Thresholds, TrustAnchor};
+use metadata_schema::gate::PlainTuf;
+use metadata_schema::trusted::{AtTargets, SharedGate};
+
+use crate::config::MinimumThresholds;
+
+/// What a refresh believes besides TUF.
+#[derive(Clone, Debug)]
+pub enum Trust {
+    /// Only keys whose holders' certificates lead to the anchor.
+    Pki {
+        /// The root CA that the device left the factory with.
+        anchor: Box<TrustAnchor>,
+        /// The least thresholds.
+        minimum: MinimumThresholds,
+    },
+    /// TUF alone, for repositories without certificates and for conformance tests.
+    Plain,
+}
+
+impl Trust {
+    /// The gate, with these revocation lists in force.
+    pub fn gate(&self, crls: Vec<Crl>) -> SharedGate {
+        match self {
+            Self::Plain => Arc::new(PlainTuf),
+            Self::Pki { anchor, minimum } => Arc::new(Gate::new(
+                TrustAnchor::clone(anchor),
+                crls,
+                thresholds(*minimum),
+            )),
+        }
+    }
+
+    /// The CAs whose revocation lists matter for what is trusted now, by subject key identifier in hex.
+    pub fn issuers(&self, set: &AtTargets) -> BTreeMap<String, Certificate> {
+        let Self::Pki { anchor, minimum } = self else {
+            return BTreeMap::new();
+        };
+        let gate = Gate::new(TrustAnchor::clone(anchor), Vec::new(), thresholds(*minimum));
+        let mut issuers = gate.issuers(&set.root().certificates);
+        issuers.extend(gate.issuers(&set.targets().certificates));
+        issuers
+    }
+}
+
+fn thresholds(minimum: MinimumThresholds) -> Thresholds {
+    Thresholds::new(minimum.root, minimum.targets, minimum.delegated)
+}
