@@ -4,21 +4,25 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use metadata_schema::digest::{ContentError, Length};
+use metadata_schema::digest::{ContentError, Hashes, Length};
 use metadata_schema::name::RoleName;
-use metadata_schema::roles::TargetFile;
 
 use crate::error::{Error, Result};
 
 /// Checks length and digests of a file, a piece at a time.
-pub(crate) fn check_file(path: &Path, role: &RoleName, expected: &TargetFile) -> Result<()> {
+pub(crate) fn check_file(
+    path: &Path,
+    role: &RoleName,
+    length: Length,
+    hashes: &Hashes,
+) -> Result<()> {
     let wrong = |source: ContentError| Error::Content {
         path: path.to_owned(),
         role: role.clone(),
         source,
     };
     let mut file = File::open(path).map_err(|e| Error::io("open", path, e))?;
-    let mut checker = expected.hashes.checker(Length::Exactly(expected.length));
+    let mut checker = hashes.checker(length);
     let mut piece = vec![0; 1 << 18];
     loop {
         let read = file

@@ -12,6 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use device_pki::durable;
+use metadata_schema::digest::Length;
 use metadata_schema::envelope::Envelope;
 use metadata_schema::json::Object;
 use metadata_schema::name::{RoleName, TargetPath, Version};
@@ -23,7 +24,7 @@ use crate::authority::{ballots, staged_version};
 use crate::error::{Error, Result};
 use crate::repository::{Repository, State};
 use crate::sign::is_online;
-use crate::walk::{self, Folder, Overlay, Source as _};
+use crate::walk::{self, DeviceTrust, Folder, Overlay, Source as _};
 use crate::{digests, staged};
 
 /// What was published.
@@ -210,8 +211,12 @@ impl Repository {
             staged_targets: self.layout.staged_targets(),
             below: Folder::new(self.layout.published()),
         };
-        let mut at = walk::to_targets(&source, self.gate(state)?, now)?;
-        walk::all_roles(&mut at, &source)?;
+        let trust = DeviceTrust {
+            anchor: &self.anchor,
+            minimums: &self.settings.device_minimum,
+            crls: &[],
+        };
+        let mut at = walk::as_device(&source, &trust, now)?.at;
         for (role, _) in &batch.order {
             let Some(targets) = state.staged.delegated.get(role) else {
                 continue;
@@ -229,7 +234,7 @@ impl Repository {
                     path: self.layout.staged_targets().join(&file_path),
                     needed_by: format!("{role} metadata"),
                 })?;
-                digests::check_file(&on_disk, role, file)?;
+                digests::check_file(&on_disk, role, Length::Exactly(file.length), &file.hashes)?;
             }
         }
         Ok(())

@@ -50,9 +50,7 @@ impl Repository {
             let (expires, lines) = self.describe(&state, role)?;
             changes.push(Change {
                 role: role.to_string(),
-                from_version: state
-                    .published_version(role)
-                    .map(Version::number),
+                from_version: state.published_version(role).map(Version::number),
                 to_version: staged_version(&state, role),
                 expires,
                 sha256: Sha256Digest::of(&envelope.payload()),
@@ -131,11 +129,7 @@ fn describe_release(manifest: &ReleaseManifest, lines: &mut Vec<String>) {
         security_version,
         ..
     } = manifest;
-    let hardware: Vec<&str> = manifest
-        .hardware
-        .iter()
-        .map(HardwareId::as_str)
-        .collect();
+    let hardware: Vec<&str> = manifest.hardware.iter().map(HardwareId::as_str).collect();
     lines.push(format!(
         "offers {product} {version} in channel {channel}: security version {security_version}, for {}",
         hardware.join(", ")

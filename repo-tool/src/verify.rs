@@ -6,20 +6,18 @@ mod report;
 use std::path::{Path, PathBuf};
 
 use device_pki::{Crl, TrustAnchor};
-use metadata_schema::name::{RoleName, TargetPath};
+use metadata_schema::name::TargetPath;
 use metadata_schema::release::{Channel, MAX_LENGTH, Product, ReleaseManifest};
-use metadata_schema::roles::{Role, TargetFile};
-use metadata_schema::search::VerifiedTarget;
 use metadata_schema::time::Timestamp;
 use metadata_schema::trusted::AtTargets;
 
 use crate::error::{Error, Result};
-use crate::layout::PKI_ROLE;
+use crate::layout::Layout;
 use crate::progress::OnProgress;
 use crate::release::is_manifest;
-use crate::settings::Minimums;
-use crate::walk::{self, Folder, Source};
-use crate::{digests, trust};
+use crate::settings::{Minimums, Settings};
+use crate::walk::{self, DeviceTrust, Folder};
+use crate::{digests, walk::Arrived};
 
 pub use report::{PayloadReport, ReleaseReport, Report, RoleReport};
 
@@ -64,65 +62,82 @@ pub fn verify(
     progress: OnProgress<'_>,
 ) -> Result<Report> {
     let source = Folder::new(&published_in(path));
-    let gate = trust::gate(&options.anchor, options.crls.clone(), &options.minimums);
-    let mut at = walk::to_targets(&source, gate, now)?;
-    let (roles, unreachable) = walk::all_roles(&mut at, &source)?;
-
-    // The lists that the repository itself publishes: with them, everything is counted once more.
-    let published = published_crls(&mut at, &source)?;
-    let crls = published
-        .iter()
-        .map(|crl| crl.issuer().to_owned())
-        .collect();
-    let lists = options.crls.iter().cloned().chain(published).collect();
-    at = at.under(trust::gate(&options.anchor, lists, &options.minimums))?;
-
-    let mut report = Report::new(&at, crls, &unreachable);
-    for role in &roles {
-        let Some(targets) = at.role(role) else {
-            continue;
-        };
-        let mut entry = RoleReport::of(targets, role);
-        let files = targets.targets.clone();
-        for (path, file) in &files {
-            // What is no target path is never looked up.
-            let Ok(path) = TargetPath::new(path) else {
-                continue;
-            };
-            let found = walk::find(&mut at, &source, &path)?;
-            let target = found
-                .filter(|target| target.role() == role)
-                .ok_or_else(|| Error::Absent {
-                    path: path.to_string(),
-                })?;
-            let wanted = options
-                .product
-                .as_ref()
-                .is_none_or(|p| p.as_str() == role.as_str());
-            if !wanted {
-                continue;
-            }
-            entry.files = entry.files.saturating_add(1);
-            if is_manifest(path.as_str()) {
-                let manifest = manifest(&source, &target, file)?;
-                if options
-                    .channel
-                    .as_ref()
-                    .is_none_or(|channel| *channel == manifest.channel)
-                {
-                    report
-                        .releases
-                        .push(release(&mut at, &source, &manifest, progress)?);
-                }
-            } else if options.channel.is_none() {
-                let on_disk = locate(&source, &target)?;
-                digests::check_file(&on_disk, role, file)?;
-            }
-        }
-        report.roles.push(entry);
+    let VerifyOptions {
+        anchor,
+        crls,
+        minimums,
+        ..
+    } = options;
+    let mut arrived = walk::as_device(
+        &source,
+        &DeviceTrust {
+            anchor,
+            minimums,
+            crls,
+        },
+        now,
+    )?;
+    let mut report = Report::of(&arrived, &source, now)?;
+    for index in 0..arrived.roles.len() {
+        verify_role(&mut arrived, index, &source, options, &mut report, progress)?;
     }
     wanted_was_found(&report, options)?;
     Ok(report)
+}
+
+fn verify_role(
+    arrived: &mut Arrived,
+    index: usize,
+    source: &Folder,
+    options: &VerifyOptions,
+    report: &mut Report,
+    progress: OnProgress<'_>,
+) -> Result<()> {
+    let at = &mut arrived.at;
+    let Some(role) = arrived.roles.get(index) else {
+        return Ok(());
+    };
+    if options
+        .product
+        .as_ref()
+        .is_some_and(|product| product.as_str() != role.as_str())
+    {
+        return Ok(());
+    }
+    let paths: Vec<String> = at
+        .role(role)
+        .iter()
+        .flat_map(|targets| targets.targets.keys().cloned())
+        .collect();
+    for path in paths {
+        // What is no target path is never looked up.
+        let Ok(path) = TargetPath::new(&path) else {
+            continue;
+        };
+        let target = walk::find(at, source, &path)?
+            .filter(|target| target.role() == role)
+            .ok_or_else(|| Error::Absent {
+                path: path.to_string(),
+            })?;
+        if is_manifest(path.as_str()) {
+            let bytes = walk::read(source, &target, MAX_LENGTH)?;
+            let manifest = ReleaseManifest::read(role, &bytes)?;
+            if options
+                .channel
+                .as_ref()
+                .is_none_or(|channel| *channel == manifest.channel)
+            {
+                report
+                    .releases
+                    .push(release(at, source, &manifest, progress)?);
+            }
+        } else if options.channel.is_none() {
+            let on_disk = walk::locate(source, &target)?;
+            digests::check_file(&on_disk, role, target.length(), target.hashes())?;
+        }
+        report.count_file(role);
+    }
+    Ok(())
 }
 
 fn release(
@@ -141,9 +156,8 @@ fn release(
             let target = walk::find(at, source, &payload.path)?.ok_or_else(|| Error::Absent {
                 path: payload.path.to_string(),
             })?;
-            let on_disk = locate(source, &target)?;
-            let file = TargetFile::new(target.length().most(), target.hashes().clone());
-            digests::check_file(&on_disk, target.role(), &file)?;
+            let on_disk = walk::locate(source, &target)?;
+            digests::check_file(&on_disk, target.role(), target.length(), target.hashes())?;
             payload::check(&on_disk, payload, image, from, progress)?;
             report.payloads.push(PayloadReport {
                 slot: slot.to_string(),
@@ -154,58 +168,6 @@ fn release(
         }
     }
     Ok(report)
-}
-
-fn published_crls(at: &mut AtTargets, source: &Folder) -> Result<Vec<Crl>> {
-    let role = RoleName::delegated(PKI_ROLE)?;
-    let paths: Vec<String> = at
-        .role(&role)
-        .iter()
-        .flat_map(|pki| pki.targets.keys().cloned())
-        .collect();
-    let mut crls = Vec::new();
-    for path in paths {
-        let Some(target) = walk::find(at, source, &TargetPath::new(&path)?)? else {
-            continue;
-        };
-        let file = TargetFile::new(target.length().most(), target.hashes().clone());
-        let limit = u64::try_from(device_pki::crl::MAX_LENGTH).unwrap_or(u64::MAX);
-        crls.push(Crl::from_der(&path, &read(source, &target, &file, limit)?)?);
-    }
-    Ok(crls)
-}
-
-fn manifest(
-    source: &Folder,
-    target: &VerifiedTarget,
-    file: &TargetFile,
-) -> Result<ReleaseManifest> {
-    let bytes = read(source, target, file, MAX_LENGTH)?;
-    Ok(ReleaseManifest::read(target.role(), &bytes)?)
-}
-
-fn read(
-    source: &Folder,
-    target: &VerifiedTarget,
-    file: &TargetFile,
-    limit: u64,
-) -> Result<Vec<u8>> {
-    let path = locate(source, target)?;
-    let bytes = device_pki::durable::read_bounded(&path, limit)?;
-    crate::assemble::check_bytes(file, &bytes).map_err(|source| Error::Content {
-        path,
-        role: target.role().clone(),
-        source,
-    })?;
-    Ok(bytes)
-}
-
-fn locate(source: &Folder, target: &VerifiedTarget) -> Result<PathBuf> {
-    let path = target.file_path();
-    source.target(&path).ok_or_else(|| Error::Missing {
-        path: path.into(),
-        needed_by: format!("{} metadata", target.role()),
-    })
 }
 
 fn wanted_was_found(report: &Report, options: &VerifyOptions) -> Result<()> {
@@ -220,10 +182,7 @@ fn wanted_was_found(report: &Report, options: &VerifyOptions) -> Result<()> {
         });
     }
     if let (Some(channel), true) = (&options.channel, report.releases.is_empty()) {
-        let product = options
-            .product
-            .as_ref()
-            .map_or("*", |product| product.as_str());
+        let product = options.product.as_ref().map_or("*", Product::as_str);
         return Err(Error::Absent {
             path: format!("{product}/{channel}.release.json"),
         });
@@ -231,16 +190,10 @@ fn wanted_was_found(report: &Report, options: &VerifyOptions) -> Result<()> {
     Ok(())
 }
 
-/// The folder itself if it has metadata, or `published` in it.
+/// Where the published files of a keepers' folder are; any other folder is taken for published files itself.
 fn published_in(path: &Path) -> PathBuf {
-    let inner = crate::layout::Layout::settings(path);
-    match crate::settings::Settings::read(&inner) {
+    match Settings::read(&Layout::settings(path)) {
         Ok(settings) => path.join(settings.published),
         Err(_) => path.to_owned(),
     }
-}
-
-/// What every role says of itself.
-pub(crate) fn dates(role: &impl Role) -> (u64, Timestamp) {
-    (role.common().version.number(), role.common().expires)
 }

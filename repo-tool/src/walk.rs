@@ -5,16 +5,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use device_pki::durable;
+use device_pki::{Crl, TrustAnchor, durable};
 use metadata_schema::limits::Limits;
 use metadata_schema::name::{RoleName, TargetPath, Version};
-use metadata_schema::roles::PathSet;
+use metadata_schema::roles::{DelegatedRole, PathSet, Targets};
 use metadata_schema::search::{Step, VerifiedTarget};
 use metadata_schema::time::Timestamp;
 use metadata_schema::trusted::{AtTargets, RootWalk, SharedGate};
 
 use crate::assemble::metadata_name;
 use crate::error::{Error, Result};
+use crate::layout::PKI_ROLE;
+use crate::settings::Minimums;
+use crate::trust;
 
 /// Where files come from.
 pub(crate) trait Source {
@@ -76,12 +79,119 @@ impl Source for Overlay<'_> {
     }
 }
 
-/// Root, timestamp, snapshot and targets.
-pub(crate) fn to_targets(
+/// All the way, and then once more under the revocation lists: those that the repository itself publishes, and `crls`.
+///
+/// The walk over old roots comes first, without lists: somebody who is revoked today may have signed, with others, a
+/// root that devices still have to step over.
+pub(crate) fn as_device(
     source: &dyn Source,
-    gate: SharedGate,
+    trust: &DeviceTrust<'_>,
     now: Timestamp,
-) -> Result<AtTargets> {
+) -> Result<Arrived> {
+    let mut at = to_targets(source, trust.gate(Vec::new()), now)?;
+    let (roles, unreachable) = all_roles(&mut at, source)?;
+    let crls = published_crls(&mut at, source)?;
+    let lists = trust.crls.iter().chain(&crls).cloned().collect();
+    let gate = trust.gate(lists);
+    let mut at = at.under(SharedGate::clone(&gate))?;
+    for role in &roles {
+        let paths = delegation(&at, role).map(|(_, delegated)| probes(&delegated.paths));
+        for path in paths.into_iter().flatten() {
+            find(&mut at, source, &path)?;
+        }
+    }
+    Ok(Arrived {
+        at,
+        roles,
+        unreachable,
+        crls,
+        gate,
+    })
+}
+
+/// What a device has built in, and the revocation lists that it has from elsewhere.
+pub(crate) struct DeviceTrust<'a> {
+    pub(crate) anchor: &'a TrustAnchor,
+    pub(crate) minimums: &'a Minimums,
+    pub(crate) crls: &'a [Crl],
+}
+
+impl DeviceTrust<'_> {
+    fn gate(&self, crls: Vec<Crl>) -> SharedGate {
+        trust::gate(self.anchor, crls, self.minimums)
+    }
+}
+
+/// Where a device has come to.
+pub(crate) struct Arrived {
+    pub(crate) at: AtTargets,
+    /// Delegated roles that were loaded.
+    pub(crate) roles: Vec<RoleName>,
+    /// Delegated roles that no search for a probe could come to.
+    pub(crate) unreachable: Vec<RoleName>,
+    /// Revocation lists that the repository publishes.
+    pub(crate) crls: Vec<Crl>,
+    /// The gate that all of it has passed.
+    pub(crate) gate: SharedGate,
+}
+
+/// Who delegates to a loaded role, and how.
+pub(crate) fn delegation<'a>(
+    at: &'a AtTargets,
+    role: &RoleName,
+) -> Option<(&'a Targets, &'a DelegatedRole)> {
+    let top: &Targets = at.targets();
+    let loaded = at.delegated().map(|targets| -> &Targets { targets });
+    std::iter::once(top).chain(loaded).find_map(|targets| {
+        let delegated = targets.delegations.as_ref()?.role(role)?;
+        Some((targets, delegated))
+    })
+}
+
+fn published_crls(at: &mut AtTargets, source: &dyn Source) -> Result<Vec<Crl>> {
+    let role = RoleName::delegated(PKI_ROLE)?;
+    let limit = u64::try_from(device_pki::crl::MAX_LENGTH).unwrap_or(u64::MAX);
+    let paths: Vec<String> = at
+        .role(&role)
+        .iter()
+        .flat_map(|pki| pki.targets.keys().cloned())
+        .collect();
+    let mut crls = Vec::new();
+    for path in paths {
+        let Some(target) = find(at, source, &TargetPath::new(&path)?)? else {
+            continue;
+        };
+        crls.push(Crl::from_der(&path, &read(source, &target, limit)?)?);
+    }
+    Ok(crls)
+}
+
+/// The bytes of a small target: length and digest are checked.
+pub(crate) fn read(source: &dyn Source, target: &VerifiedTarget, limit: u64) -> Result<Vec<u8>> {
+    let path = locate(source, target)?;
+    let bytes = durable::read_bounded(&path, limit)?;
+    let mut checker = target.hashes().checker(target.length());
+    checker
+        .update(&bytes)
+        .and_then(|()| checker.finish())
+        .map_err(|source| Error::Content {
+            path,
+            role: target.role().clone(),
+            source,
+        })?;
+    Ok(bytes)
+}
+
+/// The file of a target.
+pub(crate) fn locate(source: &dyn Source, target: &VerifiedTarget) -> Result<PathBuf> {
+    let path = target.file_path();
+    source
+        .target(&path)
+        .ok_or_else(|| missing(&path, &format!("{} metadata", target.role())))
+}
+
+/// Root, timestamp, snapshot and targets.
+fn to_targets(source: &dyn Source, gate: SharedGate, now: Timestamp) -> Result<AtTargets> {
     let limits = Limits::default();
     let needed = |role: &RoleName, version, limit| {
         let name = metadata_name(role, version);
@@ -139,10 +249,7 @@ pub(crate) fn find(
 
 /// Loads every delegated role that a search can come to, and returns their names; the second list has those that none
 /// can, because their paths are hash prefixes or belong to others.
-pub(crate) fn all_roles(
-    at: &mut AtTargets,
-    source: &dyn Source,
-) -> Result<(Vec<RoleName>, Vec<RoleName>)> {
+fn all_roles(at: &mut AtTargets, source: &dyn Source) -> Result<(Vec<RoleName>, Vec<RoleName>)> {
     let mut done: BTreeSet<RoleName> = BTreeSet::new();
     let mut order = Vec::new();
     loop {

@@ -1,15 +1,21 @@
 //! What was verified.
 
 use metadata_schema::digest::Sha256Digest;
-use metadata_schema::envelope::Verified;
+use metadata_schema::envelope::Envelope;
+use metadata_schema::gate::When;
+use metadata_schema::limits::Limits;
 use metadata_schema::name::RoleName;
 use metadata_schema::release::ReleaseManifest;
-use metadata_schema::roles::Role;
+use metadata_schema::roles::{Common, Root};
 use metadata_schema::time::Timestamp;
-use metadata_schema::trusted::AtTargets;
+use metadata_schema::trusted::SharedGate;
 use serde::Serialize;
 
-use super::dates;
+use crate::assemble::metadata_name;
+use crate::count::{Authority, count};
+use crate::error::Result;
+use crate::keyholder::holder_name;
+use crate::walk::{self, Arrived, Source};
 
 /// Everything that was verified.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -33,8 +39,8 @@ pub struct RoleReport {
     pub version: u64,
     /// When it expires.
     pub expires: Timestamp,
-    /// Who signed it, and counted.
-    pub holders: Vec<String>,
+    /// Whose signatures count.
+    pub signers: Vec<String>,
     /// Target files of it that were read.
     pub files: u64,
 }
@@ -68,39 +74,109 @@ pub struct PayloadReport {
 }
 
 impl Report {
-    pub(super) fn new(at: &AtTargets, crls: Vec<String>, unreachable: &[RoleName]) -> Self {
-        let roles = vec![
-            RoleReport::of(at.root(), &RoleName::root()),
-            RoleReport::of(at.timestamp(), &RoleName::timestamp()),
-            RoleReport::of(at.snapshot().snapshot(), &RoleName::snapshot()),
-            RoleReport::of(at.targets(), &RoleName::targets()),
+    /// Who signed what, counted under the revocation lists.
+    pub(super) fn of(arrived: &Arrived, source: &dyn Source, now: Timestamp) -> Result<Self> {
+        let at = &arrived.at;
+        let root: &Root = at.root();
+        let of_root = |role| Authority {
+            keys: &root.keys,
+            role,
+            certificates: &root.certificates,
+        };
+        let timestamp = at.timestamp();
+        let snapshot = at.snapshot().snapshot();
+        let mut entries = vec![
+            (RoleName::root(), &root.common, Some(of_root(&root.root))),
+            (
+                RoleName::timestamp(),
+                &timestamp.common,
+                Some(of_root(&root.timestamp)),
+            ),
+            (
+                RoleName::snapshot(),
+                &snapshot.common,
+                Some(of_root(&root.snapshot)),
+            ),
+            (
+                RoleName::targets(),
+                &at.targets().common,
+                Some(of_root(&root.targets)),
+            ),
         ];
-        let unreachable = unreachable.iter().map(ToString::to_string).collect();
-        Self {
+        for name in &arrived.roles {
+            let Some(targets) = at.role(name) else {
+                continue;
+            };
+            let authority = walk::delegation(at, name).and_then(|(delegator, delegated)| {
+                Some(Authority {
+                    keys: &delegator.delegations.as_ref()?.keys,
+                    role: &delegated.keys,
+                    certificates: &delegator.certificates,
+                })
+            });
+            entries.push((name.clone(), &targets.common, authority));
+        }
+        let mut roles = Vec::new();
+        for (name, common, authority) in entries {
+            let signers = match authority {
+                Some(authority) => signers(arrived, source, &name, common, authority, now)?,
+                None => Vec::new(),
+            };
+            roles.push(RoleReport {
+                role: name.to_string(),
+                version: common.version.number(),
+                expires: common.expires,
+                signers,
+                files: 0,
+            });
+        }
+        Ok(Self {
             roles,
-            crls,
+            crls: arrived
+                .crls
+                .iter()
+                .map(|crl| crl.issuer().to_owned())
+                .collect(),
             releases: Vec::new(),
-            unreachable,
+            unreachable: arrived
+                .unreachable
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+        })
+    }
+
+    pub(super) fn count_file(&mut self, role: &RoleName) {
+        for entry in self
+            .roles
+            .iter_mut()
+            .filter(|entry| entry.role == role.as_str())
+        {
+            entry.files = entry.files.saturating_add(1);
         }
     }
 }
 
-impl RoleReport {
-    pub(super) fn of<T: Role>(role: &Verified<T>, name: &RoleName) -> Self {
-        let (version, expires) = dates(&**role);
-        let holders = role
-            .holders()
-            .iter()
-            .map(|holder| holder.0.clone())
-            .collect();
-        Self {
-            role: name.to_string(),
-            version,
-            expires,
-            holders,
-            files: 0,
-        }
-    }
+fn signers(
+    arrived: &Arrived,
+    source: &dyn Source,
+    name: &RoleName,
+    common: &Common,
+    authority: Authority<'_>,
+    now: Timestamp,
+) -> Result<Vec<String>> {
+    let limit = Limits::default().targets_length;
+    let Some(bytes) = source.metadata(&metadata_name(name, common.version), limit)? else {
+        return Ok(Vec::new());
+    };
+    let envelope = Envelope::read(name, &bytes)?;
+    let gate = SharedGate::clone(&arrived.gate);
+    let counted = count(name, &envelope, authority, gate, When::At(now))?;
+    Ok(counted
+        .admitted
+        .iter()
+        .map(|key| holder_name(authority.certificates, key))
+        .collect())
 }
 
 impl ReleaseReport {

@@ -1,0 +1,167 @@
+//! People come, go, and are revoked.
+
+use repo_tool::{Error, RootChange, TopRole, silent};
+
+use crate::support::{World, image, later, now, release, sign_and_publish};
+
+fn replace(remove: &str, add: &crate::support::Person) -> RootChange {
+    RootChange {
+        roles: vec![TopRole::Root, TopRole::Targets],
+        add: vec![add.holder.clone()],
+        remove: vec![remove.to_owned()],
+        threshold: None,
+    }
+}
+
+#[test]
+fn a_new_root_needs_the_old_and_the_new_signers() {
+    let (mut world, repository, [alice, bob, carol]) = World::published();
+    let dora = world.person("Dora");
+    let eve = world.person("Eve");
+    repository
+        .rotate_root(&replace("Carol", &dora), now())
+        .unwrap();
+    let lines = repository.show().unwrap().changes[0].lines.join("\n");
+    assert!(lines.contains("root: Dora (key"), "{lines}");
+    assert!(lines.contains("leaves the signers"), "{lines}");
+    // Alice and Dora are two of the new root, but only Alice is of the old one.
+    repository.sign(&alice.key).unwrap();
+    repository.sign(&dora.key).unwrap();
+    let status = repository.status(now()).unwrap();
+    let root = status
+        .staged
+        .iter()
+        .find(|role| role.role == "root")
+        .unwrap();
+    assert_eq!(
+        root.groups.iter().map(|g| g.reached).collect::<Vec<_>>(),
+        [false, true]
+    );
+    assert!(repository.publish(now()).is_err());
+    // Carol leaves, and may sign that.
+    repository.sign(&carol.key).unwrap();
+    repository.publish(now()).unwrap();
+    let report = world.verify(now()).unwrap();
+    assert_eq!((report.roles[0].version, report.roles[3].version), (2, 2));
+    // From now on Carol's signature counts for nothing in targets, and Dora's does.
+    assert!(
+        repository
+            .rotate_root(&replace("Carol", &eve), now())
+            .is_err()
+    );
+    repository
+        .rotate_root(&replace("Bob", &eve), now())
+        .unwrap();
+    sign_and_publish(&repository, &[&alice, &dora], now());
+    assert_eq!(world.verify(now()).unwrap().roles[0].version, 3);
+    assert!(matches!(
+        repository.sign(&bob.key),
+        Err(Error::NothingStaged { .. })
+    ));
+}
+
+#[test]
+fn a_rotation_does_not_lock_out() {
+    let (mut world, repository, _) = World::published();
+    let change = |threshold, remove: &[&str]| RootChange {
+        roles: vec![TopRole::Root, TopRole::Targets],
+        add: Vec::new(),
+        remove: remove.iter().map(|name| (*name).to_owned()).collect(),
+        threshold: std::num::NonZeroU32::new(threshold),
+    };
+    let error = repository.rotate_root(&change(4, &[]), now()).unwrap_err();
+    assert!(matches!(error, Error::LockOut { .. }), "{error}");
+    let error = repository
+        .rotate_root(&change(0, &["Alice", "Bob"]), now())
+        .unwrap_err();
+    assert!(matches!(error, Error::LockOut { .. }), "{error}");
+    let error = repository
+        .rotate_root(&change(0, &["Nobody"]), now())
+        .unwrap_err();
+    assert!(matches!(error, Error::Argument { .. }), "{error}");
+    let second_bob = world.person("Bob");
+    let add = RootChange {
+        add: vec![second_bob.holder.clone()],
+        ..change(0, &[])
+    };
+    assert!(matches!(
+        repository.rotate_root(&add, now()),
+        Err(Error::LockOut { .. })
+    ));
+    assert!(repository.show().unwrap().changes.is_empty());
+}
+
+#[test]
+fn a_revoked_signer_does_not_count() {
+    let (world, repository, [alice, bob, carol]) = World::published();
+    // Root, targets and router-x are signed by Alice and Bob: without Bob, they need Carol first.
+    let crl = world.crl(1, &[&bob]);
+    let lists = [("bob.crl".to_owned(), crl.der().to_vec())];
+    repository.add_crls(&lists, now()).unwrap();
+    let error = repository.publish(now()).unwrap_err().to_string();
+    assert!(error.contains("revoked"), "{error}");
+    let roles = ["root", "targets", "router-x"].map(|name| match name {
+        "root" => metadata_schema::name::RoleName::root(),
+        "targets" => metadata_schema::name::RoleName::targets(),
+        name => metadata_schema::name::RoleName::delegated(name).unwrap(),
+    });
+    repository.renew(&roles, now()).unwrap();
+    repository.sign(&alice.key).unwrap();
+    repository.sign(&bob.key).unwrap();
+    let status = repository.status(now()).unwrap();
+    assert!(!status.ready);
+    let text = serde_json::to_string(&status).unwrap();
+    assert!(text.contains("was revoked on 2026-02-28"), "{text}");
+    assert!(repository.publish(now()).is_err());
+    sign_and_publish(&repository, &[&carol], now());
+    let report = world.verify(now()).unwrap();
+    assert_eq!(report.crls.len(), 1);
+    assert_eq!(report.roles[0].signers, ["Alice", "Carol"]);
+    // The next release by Alice and Bob is refused, by the tool and by whoever verifies.
+    repository
+        .stage_release(&release("1.0.0", &image(1)), now(), &silent)
+        .unwrap();
+    repository.sign(&alice.key).unwrap();
+    repository.sign(&bob.key).unwrap();
+    assert!(
+        repository
+            .publish(now())
+            .unwrap_err()
+            .to_string()
+            .contains("revoked")
+    );
+    repository.publish_unchecked(now()).unwrap();
+    assert!(
+        world
+            .verify(now())
+            .unwrap_err()
+            .to_string()
+            .contains("revoked")
+    );
+}
+
+#[test]
+fn lists_must_be_genuine_and_not_older() {
+    let (mut world, repository, [_, bob, _]) = World::published();
+    let add = |crl: &device_pki::Crl| {
+        repository.add_crls(&[("a.crl".to_owned(), crl.der().to_vec())], now())
+    };
+    let five = world.crl(5, &[]);
+    assert_eq!(add(&five).unwrap()[0].number, 5);
+    assert_eq!(add(&five).unwrap()[0].number, 5);
+    assert!(matches!(add(&world.crl(4, &[])), Err(Error::Falls { .. })));
+    assert!(matches!(add(&world.crl(5, &[&bob])), Err(Error::Pki(_))));
+    assert!(matches!(
+        repository.add_crls(&[("x".to_owned(), b"x".to_vec())], now()),
+        Err(Error::Pki(_))
+    ));
+    // A CA that no signer's certificate comes from, with the same name.
+    let key = device_pki::KeyPair::generate(device_pki::KeyAlgorithm::P256, &mut world.entropy);
+    let validity = device_pki::Validity::days(later(-5), 100);
+    let kind = device_pki::CaKind::FirmwareSigning;
+    world.signing = world
+        .root
+        .subordinate(kind, key.unwrap(), validity, &mut world.entropy)
+        .unwrap();
+    assert!(matches!(add(&world.crl(9, &[])), Err(Error::Pki(_))));
+}

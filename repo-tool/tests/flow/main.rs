@@ -1,0 +1,13 @@
+//! A repository's life in process: three people, threshold two.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    reason = "a test that fails should panic, in its helpers as well"
+)]
+
+mod changes;
+mod publishing;
+mod releases;
+mod setting_up;
+mod support;
