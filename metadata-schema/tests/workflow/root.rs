@@ -1,0 +1,145 @@
+//! The root walk: both thresholds, one version at a time.
+
+use metadata_schema::roles::Role as _;
+use metadata_schema::trusted::RootWalk;
+
+use crate::repository::{Repository, at, keys, plain, role_keys, signed_by, version};
+
+fn stepped(change: impl FnOnce(&mut Repository), signers: &[&str]) -> Result<RootWalk, String> {
+    let mut repository = Repository::new();
+    let mut walk = RootWalk::from_trusted(&repository.root_file(), plain()).unwrap();
+    repository.root.common.version = version(2);
+    change(&mut repository);
+    walk.step(&signed_by(repository.root.to_json(), signers))
+        .map_err(|e| e.to_string())?;
+    Ok(walk)
+}
+
+/// Replaces r1 and r2 by n1 and n2.
+fn rotate(repository: &mut Repository) {
+    repository.root.keys.extend(keys(&["n1", "n2"]));
+    repository.root.root = role_keys(&["r3", "n1", "n2"], 2);
+}
+
+#[test]
+fn needs_both_thresholds() {
+    assert!(stepped(|_| {}, &["r1", "r3"]).is_ok());
+    assert!(stepped(rotate, &["r1", "r2", "n1", "n2"]).is_ok());
+    assert!(
+        stepped(rotate, &["r1", "r3", "n1"]).is_ok(),
+        "r3 counts on both sides"
+    );
+    for signers in [
+        &["r1", "r2"][..],
+        &["n1", "n2"],
+        &["r1", "n1", "n2"],
+        &["r1"],
+        &[],
+    ] {
+        let error = stepped(rotate, signers).err().unwrap();
+        assert!(
+            error.contains("root metadata needs 2 signatures"),
+            "{signers:?}: {error}"
+        );
+    }
+}
+
+#[test]
+fn goes_one_version_at_a_time() {
+    let jump = |number| {
+        move |repository: &mut Repository| repository.root.common.version = version(number)
+    };
+    for number in [1, 3] {
+        let error = stepped(jump(number), &["r1", "r2"]).err().unwrap();
+        assert_eq!(
+            error,
+            format!("root metadata has version {number}, expected 2")
+        );
+    }
+}
+
+#[test]
+fn the_last_root_must_be_in_force_and_the_ones_before_need_not() {
+    let mut repository = Repository::new();
+    repository.root.common.expires = at("2029-01-01T00:00:00Z");
+    let mut walk = RootWalk::from_trusted(&repository.root_file(), plain()).unwrap();
+    let now = at("2030-01-01T00:00:00Z");
+    let error = RootWalk::from_trusted(&repository.root_file(), plain())
+        .unwrap()
+        .finish(now)
+        .err()
+        .unwrap();
+    assert_eq!(
+        error.to_string(),
+        "root metadata v1 expired at 2029-01-01T00:00:00Z; the reference time is 2030-01-01T00:00:00Z"
+    );
+    repository.root.common.version = version(2);
+    repository.root.common.expires = at("2031-01-01T00:00:00Z");
+    walk.step(&repository.root_file()).unwrap();
+    assert!(!walk.finish(now).unwrap().online_keys_rotated());
+}
+
+#[test]
+fn says_when_online_keys_were_rotated() {
+    let new_key = |repository: &mut Repository| {
+        repository.root.keys.extend(keys(&["online2"]));
+        repository.root.timestamp = role_keys(&["online2"], 1);
+    };
+    let walk = stepped(new_key, &["r1", "r2"]).unwrap();
+    assert!(
+        walk.finish(at("2030-01-01T00:00:00Z"))
+            .unwrap()
+            .online_keys_rotated()
+    );
+}
+
+#[test]
+fn a_damaged_local_root_is_not_a_start() {
+    let mut file = Repository::new().root_file();
+    let at = file.windows(9).position(|w| w == b"2031-01-0").unwrap();
+    file[at + 3] = b'9';
+    assert!(RootWalk::from_trusted(&file, plain()).is_err());
+    assert!(RootWalk::from_trusted(b"{", plain()).is_err());
+}
+
+#[test]
+fn key_ids_must_match_their_keys() {
+    let text = String::from_utf8(Repository::new().root_file()).unwrap();
+    let id = keys(&["t1"]).into_keys().next().unwrap();
+    let other = "0".repeat(64);
+    let error = RootWalk::from_trusted(text.replace(id.as_str(), &other).as_bytes(), plain())
+        .err()
+        .unwrap();
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(
+        cause.contains("expected the id of the key that stands there"),
+        "{cause}"
+    );
+}
+
+#[test]
+fn unknown_keys_roles_and_members_are_kept_and_ignored() {
+    use metadata_schema::json::Json;
+    use metadata_schema::key::PublicKey;
+    let strange = Json::object([
+        ("keytype", Json::from("sphinx")),
+        ("scheme", Json::from("sphinx-1")),
+        ("keyval", Json::object([("public", Json::from("?"))])),
+    ]);
+    let strange = PublicKey::from_json(strange, "key").unwrap();
+    let mut repository = Repository::new();
+    let root = &mut repository.root;
+    root.root.key_ids.insert(strange.id().clone());
+    root.keys.insert(strange.id().clone(), strange);
+    let mirrors = Json::object([
+        ("keyids", Json::Array(Vec::new())),
+        ("threshold", Json::from(1)),
+    ]);
+    root.other_roles.insert("mirrors".to_owned(), mirrors);
+    root.extra
+        .insert("custom".to_owned(), Json::object::<String>([]));
+    let big = Json::Integer("123456789012345678901234567890".into());
+    root.extra.insert("e\u{301}".to_owned(), big);
+    let walk = RootWalk::from_trusted(&repository.root_file(), plain()).unwrap();
+    assert_eq!(walk.root().to_json(), repository.root.to_json());
+}
