@@ -3,6 +3,7 @@
 //! A transport answers one of three things: the file's bytes, piece by piece; *not there*; or an error. Only *not there* ends
 //! the walk over root versions: any other failure must not look like "no newer root".
 
+pub mod folder;
 pub mod http;
 
 use std::future::Future;
