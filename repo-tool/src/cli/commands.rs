@@ -1,0 +1,75 @@
+//! The commands of `repo-tool`, one file each: arguments, and a thin function that calls the library.
+
+mod add_crl;
+mod add_product;
+mod add_release;
+mod init;
+mod keygen;
+mod payload;
+mod publish;
+mod refresh;
+mod renew;
+mod rotate_root;
+mod show;
+mod sign;
+mod status;
+mod verify;
+
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use repo_tool::{Keyholder, Result, Signers};
+
+use crate::Context;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Keygen(keygen::KeygenArgs),
+    Init(init::InitArgs),
+    AddProduct(add_product::AddProductArgs),
+    AddRelease(add_release::AddReleaseArgs),
+    AddCrl(add_crl::AddCrlArgs),
+    RotateRoot(rotate_root::RotateRootArgs),
+    Renew(renew::RenewArgs),
+    Show(show::ShowArgs),
+    Sign(sign::SignArgs),
+    Status(status::StatusArgs),
+    Publish(publish::PublishArgs),
+    Refresh(refresh::RefreshArgs),
+    Verify(verify::VerifyArgs),
+    Payload(payload::PayloadArgs),
+}
+
+impl Command {
+    pub(crate) fn run(self, context: &Context) -> Result<()> {
+        match self {
+            Self::Keygen(args) => args.run(context),
+            Self::Init(args) => args.run(context),
+            Self::AddProduct(args) => args.run(context),
+            Self::AddRelease(args) => args.run(context),
+            Self::AddCrl(args) => args.run(context),
+            Self::RotateRoot(args) => args.run(context),
+            Self::Renew(args) => args.run(context),
+            Self::Show(args) => args.run(context),
+            Self::Sign(args) => args.run(context),
+            Self::Status(args) => args.run(context),
+            Self::Publish(args) => args.run(context),
+            Self::Refresh(args) => args.run(context),
+            Self::Verify(args) => args.run(context),
+            Self::Payload(args) => args.run(context),
+        }
+    }
+}
+
+/// Reads the certificate chains of people.
+fn people(files: &[PathBuf]) -> Result<Vec<Keyholder>> {
+    files.iter().map(|path| Keyholder::read(path)).collect()
+}
+
+fn signers(files: &[PathBuf], threshold: NonZeroU32) -> Result<Signers> {
+    Ok(Signers {
+        people: people(files)?,
+        threshold,
+    })
+}

@@ -1,0 +1,110 @@
+use std::path::PathBuf;
+
+use clap::Args;
+use device_pki::{Crl, TrustAnchor, durable};
+use metadata_schema::release::{Channel, Product};
+use repo_tool::{Minimums, Report, Result, VerifyOptions};
+
+use crate::Context;
+use crate::bar::Bar;
+use crate::output::bytes;
+
+/// Read a published repository as a device would, down to every payload
+#[derive(Args, Debug)]
+pub(crate) struct VerifyArgs {
+    /// The published folder, or the repository's
+    folder: PathBuf,
+
+    /// Certificate of the root CA that the devices trust
+    #[arg(long, value_name = "PEM")]
+    anchor: PathBuf,
+
+    /// A revocation list besides those that the repository publishes
+    #[arg(long, value_name = "FILE")]
+    crl: Vec<PathBuf>,
+
+    /// Only this product
+    #[arg(long)]
+    product: Option<Product>,
+
+    /// Only this channel
+    #[arg(long)]
+    channel: Option<Channel>,
+
+    /// Least thresholds that the devices have built in: ROOT,TARGETS,DELEGATED
+    #[arg(long, value_name = "N,N,N", value_delimiter = ',', num_args = 3)]
+    device_minimum: Vec<u32>,
+}
+
+impl VerifyArgs {
+    pub(crate) fn run(self, context: &Context) -> Result<()> {
+        let anchor = TrustAnchor::from_pem(&durable::read_bounded(&self.anchor, 64 * 1024)?)?;
+        let mut crls = Vec::new();
+        let limit = u64::try_from(device_pki::crl::MAX_LENGTH).unwrap_or(u64::MAX);
+        for path in &self.crl {
+            let bytes = durable::read_bounded(path, limit)?;
+            crls.push(Crl::from_pem_or_der(&path.display().to_string(), &bytes)?);
+        }
+        let mut options = VerifyOptions::new(anchor);
+        options.crls = crls;
+        options.product = self.product;
+        options.channel = self.channel;
+        if let [root, targets, delegated] = *self.device_minimum {
+            options.minimums = Minimums {
+                root,
+                targets,
+                delegated,
+            };
+        }
+        let bar = Bar::new(context.output.json);
+        let report = repo_tool::verify(&self.folder, &options, context.now, &|now| bar.show(now));
+        bar.finish();
+        let report = report?;
+        context.output.answer(&report, || text(&report));
+        Ok(())
+    }
+}
+
+fn text(report: &Report) -> String {
+    let mut lines = Vec::new();
+    for role in &report.roles {
+        lines.push(format!(
+            "{} v{}, expires {}, signed by {}",
+            role.role,
+            role.version,
+            role.expires,
+            role.signers.join(", ")
+        ));
+        for release in report
+            .releases
+            .iter()
+            .filter(|release| release.product == role.role)
+        {
+            lines.push(format!(
+                "  {}: {} {}, security version {}",
+                release.channel, release.product, release.version, release.security_version
+            ));
+            for payload in &release.payloads {
+                let size = bytes(payload.bytes);
+                lines.push(format!(
+                    "    {:<8} {size:>12}  {}",
+                    payload.slot, payload.path
+                ));
+            }
+        }
+    }
+    lines.extend(
+        report
+            .crls
+            .iter()
+            .map(|issuer| format!("revocation list of {issuer}")),
+    );
+    lines.extend(
+        report
+            .unreachable
+            .iter()
+            .map(|role| format!("NOT READ: role {role}")),
+    );
+    lines.push("A device accepts all of this.".to_owned());
+    lines.join("\n")
+}
