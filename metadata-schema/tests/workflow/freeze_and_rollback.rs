@@ -100,16 +100,16 @@ fn expired_metadata_of_each_role_is_refused() {
     type Change = fn(&mut Repository);
     let changes: [(&str, Change); 4] = [
         ("root", |r| {
-            r.root.common.expires = at("2030-01-01T00:00:00Z")
+            r.root.common.expires = at("2030-01-01T00:00:00Z");
         }),
         ("timestamp", |r| {
-            r.timestamp.common.expires = at("2030-01-01T00:00:00Z")
+            r.timestamp.common.expires = at("2030-01-01T00:00:00Z");
         }),
         ("snapshot", |r| {
-            r.snapshot.common.expires = at("2029-06-01T00:00:00Z")
+            r.snapshot.common.expires = at("2029-06-01T00:00:00Z");
         }),
         ("targets", |r| {
-            r.targets.common.expires = at("1970-01-01T00:00:00Z")
+            r.targets.common.expires = at("1970-01-01T00:00:00Z");
         }),
     ];
     for (role, change) in changes {
@@ -128,7 +128,7 @@ fn files_that_do_not_belong_together_are_refused() {
     type Change = fn(&mut Repository);
     let changes: [(&str, Change); 5] = [
         ("snapshot metadata has version 1, expected 2", |r| {
-            r.timestamp.snapshot.version = version(2)
+            r.timestamp.snapshot.version = version(2);
         }),
         ("targets metadata has version 1, expected 4", |r| {
             r.snapshot
@@ -136,7 +136,7 @@ fn files_that_do_not_belong_together_are_refused() {
                 .insert("targets.json".to_owned(), MetaFile::version(version(4)));
         }),
         ("targets metadata is not listed in the snapshot", |r| {
-            r.snapshot.meta.clear()
+            r.snapshot.meta.clear();
         }),
         (
             "snapshot metadata is not the file that was announced",
