@@ -120,7 +120,7 @@ impl PkiFolder {
             path: path.to_owned(),
             config,
         };
-        let _lock = folder.lock()?;
+        let lock = folder.lock()?;
 
         let start = ceremony.now.plus_seconds(-BACKDATE);
         let valid = |kind: CaKind| Validity::days(start, kind.default_days());
@@ -143,6 +143,7 @@ impl PkiFolder {
         let json = serde_json::to_vec_pretty(&folder.config)
             .map_err(|e| Error::malformed("pki.json", "JSON", e))?;
         durable::write(&config_path, &json, durable::PUBLIC)?;
+        drop(lock);
         folder.write_crls(DEFAULT_CRL_DAYS, ceremony)?;
         Ok(folder)
     }

@@ -220,6 +220,6 @@ fn not_ascii(text: &str) -> Error {
     }
 }
 
-fn api_server_purpose() -> ExtendedKeyUsagePurpose {
+pub(crate) fn api_server_purpose() -> ExtendedKeyUsagePurpose {
     ExtendedKeyUsagePurpose::Other(oid::API_SERVER.to_vec())
 }

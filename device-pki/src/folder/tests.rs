@@ -1,1 +1,258 @@
-//! To come.
+//! A PKI on disk, from its creation to a revocation.
+
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+use crate::crl::Crl;
+use crate::csr::SubjectKey;
+use crate::entropy::SeededEntropy;
+use crate::identity::Identity;
+use crate::key::ScryptCost;
+use crate::profile::{ApiServer, Device, FirmwareSigner, Leaf};
+use crate::testing::now;
+
+fn corp() -> Organisation {
+    Organisation::new("Example Corp", "corp.example", "example").unwrap()
+}
+
+fn carol() -> Leaf {
+    let roles = vec!["root".parse().unwrap(), "targets".parse().unwrap()];
+    Leaf::FirmwareSigner(FirmwareSigner {
+        name: "Carol".to_owned(),
+        roles,
+    })
+}
+
+fn server() -> Leaf {
+    Leaf::ApiServer(ApiServer {
+        dns_names: vec!["api.corp.example".to_owned()],
+        addresses: vec![],
+    })
+}
+
+fn device(serial: &str) -> Leaf {
+    Leaf::Device(Device {
+        serial: serial.to_owned(),
+    })
+}
+
+fn build(path: &Path, seed: &str) -> PkiFolder {
+    let passphrase = Passphrase::new("secret");
+    let mut entropy = SeededEntropy::new(seed.as_bytes());
+    let mut ceremony = Ceremony {
+        now: now(),
+        protection: Protection::Passphrase(&passphrase, ScryptCost::FAST),
+        entropy: &mut entropy,
+    };
+    let pki = PkiFolder::create(path, &corp(), Algorithms::DETERMINISTIC, &mut ceremony).unwrap();
+    for leaf in [carol(), server(), device("SN-1"), device("SN-2")] {
+        pki.issue(&leaf, KeySource::Generate, None, &mut ceremony)
+            .unwrap();
+    }
+    pki.revoke("SN-2", &mut ceremony).unwrap();
+    pki
+}
+
+fn all_files(path: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut files = Vec::new();
+    let mut folders = vec![path.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let entry = entry.unwrap();
+            if entry.file_type().unwrap().is_dir() {
+                folders.push(entry.path());
+            } else {
+                let name = entry.path().strip_prefix(path).unwrap().to_owned();
+                files.push((name, std::fs::read(entry.path()).unwrap()));
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+#[test]
+fn one_seed_makes_one_pki_byte_for_byte() {
+    let folders = [
+        tempfile::tempdir().unwrap(),
+        tempfile::tempdir().unwrap(),
+        tempfile::tempdir().unwrap(),
+    ];
+    let [a, b, c] = ["1", "1", "2"];
+    for (folder, seed) in folders.iter().zip([a, b, c]) {
+        build(folder.path(), seed);
+    }
+    let [a, b, c] = folders.each_ref().map(|folder| all_files(folder.path()));
+    assert_eq!(a, b);
+    assert_ne!(a, c);
+}
+
+#[test]
+fn what_was_built_opens_and_belongs_together() {
+    let folder = tempfile::tempdir().unwrap();
+    build(folder.path(), "x");
+    let pki = PkiFolder::open(folder.path()).unwrap();
+    assert_eq!(pki.organisation(), &corp());
+    assert!(pki.is_encrypted().unwrap());
+    assert_eq!(
+        pki.anchor().unwrap().certificate().subject(),
+        "O=Example Corp, CN=Example Corp Root CA"
+    );
+
+    let device = folder.path().join("devices/SN-1");
+    let identity = Identity::load(&device.join("chain.pem"), &device.join("key.pem")).unwrap();
+    assert_eq!(identity.device().unwrap().serial(), "SN-1");
+    let mode = |path: &str| {
+        std::fs::metadata(folder.path().join(path))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o777
+    };
+    assert_eq!(mode("devices/SN-1/key.pem"), 0o600);
+    assert_eq!(mode("root-ca/ca.key.pem"), 0o600);
+    assert!(KeyPair::is_encrypted(&folder.path().join("signers/Carol/key.pem")).unwrap());
+
+    let wrong = Passphrase::new("wrong");
+    let wrong = Protection::Passphrase(&wrong, ScryptCost::FAST);
+    let error = pki.authority(CaKind::Root, wrong).unwrap_err();
+    assert!(matches!(error, Error::WrongPassphrase { .. }), "{error}");
+    assert!(matches!(
+        pki.authority(CaKind::Root, Protection::FileMode),
+        Err(Error::PassphraseNeeded { .. })
+    ));
+}
+
+#[test]
+fn revoking_writes_lists_with_rising_numbers() {
+    let folder = tempfile::tempdir().unwrap();
+    let pki = build(folder.path(), "x");
+    let passphrase = Passphrase::new("secret");
+    let mut entropy = SeededEntropy::new(b"y");
+    let protection = Protection::Passphrase(&passphrase, ScryptCost::FAST);
+    let mut ceremony = Ceremony {
+        now: now().plus_seconds(60),
+        protection,
+        entropy: &mut entropy,
+    };
+
+    let list = |kind| Crl::load(&pki.crl_path(kind).unwrap()).unwrap();
+    let devices = list(CaKind::DeviceIssuing);
+    assert_eq!((devices.number(), devices.len()), (2, 1));
+    devices
+        .verify(&pki.ca_certificate(CaKind::DeviceIssuing).unwrap())
+        .unwrap();
+
+    // Revoking again keeps the first date.
+    let again = pki.revoke("SN-2", &mut ceremony).unwrap();
+    assert_eq!(again[0].issuer, CaKind::DeviceIssuing);
+    assert_eq!(
+        pki.state(CaKind::DeviceIssuing).unwrap().issued()[1].revoked_at,
+        Some(now())
+    );
+
+    let serial = pki.state(CaKind::FirmwareSigning).unwrap().issued()[0]
+        .serial
+        .clone();
+    let revoked = pki.revoke(&serial[..8], &mut ceremony).unwrap();
+    assert_eq!(revoked[0].name, "Carol");
+    assert_eq!(list(CaKind::FirmwareSigning).number(), 4);
+    assert_eq!(list(CaKind::FirmwareSigning).len(), 1);
+    // A CA is revoked by the root.
+    pki.revoke("Example Corp Server CA", &mut ceremony).unwrap();
+    assert_eq!(list(CaKind::Root).len(), 1);
+    assert!(matches!(
+        pki.revoke("Nobody", &mut ceremony),
+        Err(Error::NotFound { .. })
+    ));
+    assert_eq!(pki.crls().unwrap().len(), 4);
+}
+
+#[test]
+fn a_given_key_is_certified_and_nothing_else_of_the_request() {
+    let folder = tempfile::tempdir().unwrap();
+    let pki = build(folder.path(), "x");
+    let passphrase = Passphrase::new("secret");
+    let mut entropy = SeededEntropy::new(b"y");
+    let protection = Protection::Passphrase(&passphrase, ScryptCost::FAST);
+    let mut ceremony = Ceremony {
+        now: now(),
+        protection,
+        entropy: &mut entropy,
+    };
+
+    let key = KeyPair::generate(KeyAlgorithm::P256, ceremony.entropy).unwrap();
+    let mut params = rcgen::CertificateParams::new(vec!["evil.example".to_owned()]).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let request = params.serialize_request(&key).unwrap();
+    let subject = SubjectKey::from_request_pem("csr", request.pem().unwrap().as_bytes()).unwrap();
+    let issued = pki
+        .issue(
+            &device("SN-7"),
+            KeySource::Given(subject),
+            None,
+            &mut ceremony,
+        )
+        .unwrap();
+    let leaf = &issued.chain[0];
+    assert!(!leaf.is_ca());
+    assert_eq!(leaf.dns_names(), ["sn-7.dev.corp.example"]);
+    assert_eq!(leaf.public_key_der(), key.public_key_der());
+    assert_eq!(issued.key_path, None);
+
+    // A request that another key signed is refused.
+    let mut der = request.der().to_vec();
+    let last = der.len() - 1;
+    der[last] ^= 1;
+    assert!(matches!(
+        SubjectKey::from_request_der("csr", &der),
+        Err(Error::RequestSignature) | Err(Error::Malformed { .. })
+    ));
+    // A P-256 key signs no firmware.
+    let subject = SubjectKey::of(&key).unwrap();
+    assert!(
+        pki.issue(&carol(), KeySource::Given(subject), None, &mut ceremony)
+            .is_err()
+    );
+}
+
+#[test]
+fn names_do_not_leave_the_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let pki = build(folder.path(), "x");
+    let passphrase = Passphrase::new("secret");
+    let mut entropy = SeededEntropy::new(b"y");
+    let protection = Protection::Passphrase(&passphrase, ScryptCost::FAST);
+    let mut ceremony = Ceremony {
+        now: now(),
+        protection,
+        entropy: &mut entropy,
+    };
+    for name in ["../evil", "a/b", "..", ".hidden", "a\\b", ""] {
+        let roles = vec!["root".parse().unwrap()];
+        let leaf = Leaf::FirmwareSigner(FirmwareSigner {
+            name: name.to_owned(),
+            roles,
+        });
+        assert!(
+            pki.issue(&leaf, KeySource::Generate, None, &mut ceremony)
+                .is_err(),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_second_pki_does_not_overwrite_the_first() {
+    let folder = tempfile::tempdir().unwrap();
+    build(folder.path(), "x");
+    let mut entropy = SeededEntropy::new(b"y");
+    let mut ceremony = Ceremony {
+        now: now(),
+        protection: Protection::FileMode,
+        entropy: &mut entropy,
+    };
+    let error =
+        PkiFolder::create(folder.path(), &corp(), Algorithms::STANDARD, &mut ceremony).unwrap_err();
+    assert!(matches!(error, Error::Exists { .. }), "{error}");
+}
