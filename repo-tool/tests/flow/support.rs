@@ -31,6 +31,7 @@ pub(crate) struct Person {
 }
 
 pub(crate) struct World {
+    pub(crate) now: Timestamp,
     pub(crate) entropy: SeededEntropy,
     pub(crate) root: Authority,
     pub(crate) signing: Authority,
@@ -39,10 +40,15 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new() -> Self {
+        Self::at(now())
+    }
+
+    /// A world whose repository begins at `now`.
+    pub(crate) fn at(now: Timestamp) -> Self {
         let mut entropy = SeededEntropy::new(b"world");
         let corp = Organisation::new("Example Corp", "corp.example", "example").unwrap();
         let key = KeyPair::generate(KeyAlgorithm::P256, &mut entropy).unwrap();
-        let start = later(-10);
+        let start = now.plus_seconds(-10 * DAY);
         let root = Authority::root(corp, key, Validity::days(start, 9125), &mut entropy).unwrap();
         let key = KeyPair::generate(KeyAlgorithm::P256, &mut entropy).unwrap();
         let validity = Validity::days(start, 3650);
@@ -50,6 +56,7 @@ impl World {
             .subordinate(CaKind::FirmwareSigning, key, validity, &mut entropy)
             .unwrap();
         Self {
+            now,
             entropy,
             root,
             signing,
@@ -80,7 +87,7 @@ impl World {
             roles,
         });
         let subject = SubjectKey::of(&key).unwrap();
-        let validity = Validity::days(later(-5), 730);
+        let validity = Validity::days(self.now.plus_seconds(-5 * DAY), 730);
         let certificate = self
             .signing
             .issue(&leaf, &subject, validity, &mut self.entropy)
@@ -100,9 +107,9 @@ impl World {
     pub(crate) fn crl(&self, number: u64, revoked: &[&Person]) -> Crl {
         let revoked = revoked
             .iter()
-            .map(|p| (p.certificate.serial().clone(), later(-1)))
+            .map(|p| (p.certificate.serial().clone(), self.now.plus_seconds(-DAY)))
             .collect();
-        let (this_update, next_update) = (now(), later(30));
+        let (this_update, next_update) = (self.now, self.now.plus_seconds(30 * DAY));
         self.signing
             .crl(&CrlContent {
                 number,
@@ -131,7 +138,7 @@ impl World {
 
     pub(crate) fn init(&mut self, people: &[&Person], threshold: u32) -> Repository {
         let plan = self.plan(people, threshold);
-        Repository::init(self.folder.path(), &plan, now(), &mut self.entropy).unwrap()
+        Repository::init(self.folder.path(), &plan, self.now, &mut self.entropy).unwrap()
     }
 
     pub(crate) fn verify(&self, now: Timestamp) -> repo_tool::Result<Report> {
@@ -141,11 +148,15 @@ impl World {
 
     /// A published repository of Alice, Bob and Carol at threshold two.
     pub(crate) fn published() -> (Self, Repository, [Person; 3]) {
-        let mut world = Self::new();
+        Self::published_at(now())
+    }
+
+    pub(crate) fn published_at(now: Timestamp) -> (Self, Repository, [Person; 3]) {
+        let mut world = Self::at(now);
         let people = ["Alice", "Bob", "Carol"].map(|name| world.person(name));
         let [alice, bob, carol] = &people;
         let repository = world.init(&[alice, bob, carol], 2);
-        sign_and_publish(&repository, &[alice, bob], now());
+        sign_and_publish(&repository, &[alice, bob], now);
         (world, repository, people)
     }
 }

@@ -1,0 +1,243 @@
+//! The program itself: arguments, answers, exit codes.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    dead_code,
+    reason = "a test that fails should panic, in its helpers as well"
+)]
+
+#[path = "flow/support.rs"]
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use device_pki::{Passphrase, Protection, ScryptCost};
+
+use support::{Person, World, image};
+
+struct Desk {
+    world: World,
+    people: Vec<Person>,
+}
+
+impl Desk {
+    /// Certificates and keys of three people as files, as they would lie on a release manager's desk.
+    fn new() -> Self {
+        let mut world = World::new();
+        let people: Vec<Person> = ["alice", "bob", "carol"]
+            .iter()
+            .map(|name| world.person(name))
+            .collect();
+        let desk = Self { world, people };
+        fs::write(desk.path("root.pem"), desk.world.root.certificate().pem()).unwrap();
+        fs::write(desk.path("pass"), "secret\n").unwrap();
+        let passphrase = Passphrase::new("secret");
+        for person in &desk.people {
+            let name = person.holder.name();
+            fs::write(
+                desk.path(&format!("{name}.pem")),
+                person.holder.pem_chain().concat(),
+            )
+            .unwrap();
+            let protection = Protection::Passphrase(&passphrase, ScryptCost::FAST);
+            let path = desk.path(&format!("{name}.key"));
+            person
+                .key
+                .key_pair()
+                .save(&path, protection, &mut desk.world.entropy.clone())
+                .unwrap();
+        }
+        fs::write(desk.path("1.img"), image(1)).unwrap();
+        fs::write(desk.path("2.img"), image(2)).unwrap();
+        desk
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.world.folder.path().join(name)
+    }
+
+    fn run(&self, line: &str) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_repo-tool"))
+            .args(line.split_whitespace())
+            .args(["--at", "2026-03-01T12:00:00Z"])
+            .env_remove("REPO_TOOL_PASSPHRASE")
+            .current_dir(self.world.folder.path())
+            .output()
+            .unwrap()
+    }
+
+    fn ok(&self, line: &str) -> String {
+        let output = self.run(line);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{line}\n{error}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn fails(&self, line: &str, code: i32) -> String {
+        let output = self.run(line);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{line}\n{error}");
+        error
+    }
+
+    fn init(&self) {
+        self.ok(
+            "init repo --anchor root.pem --root-signer alice.pem --root-signer bob.pem \
+             --root-signer carol.pem --threshold 2 --product router-x --product-signer alice.pem \
+             --product-signer bob.pem --product-threshold 2",
+        );
+    }
+
+    fn sign_and_publish(&self) {
+        self.ok("sign repo --key alice.key --passphrase-file pass");
+        self.ok("sign repo --key bob.key --passphrase-file pass");
+        self.ok("publish repo");
+    }
+}
+
+#[test]
+fn the_whole_flow_by_commands() {
+    let desk = Desk::new();
+    desk.init();
+    let text = desk.ok("show repo");
+    assert!(text.contains("root v1 (new)"), "{text}");
+    let text = desk.ok("sign repo --key alice.key --passphrase-file pass");
+    assert!(text.contains("signed router-x v1: sha256 "), "{text}");
+    let error = desk.fails("publish repo", 4);
+    assert!(
+        error.contains("Error: root metadata needs 2 signatures, 1 count"),
+        "{error}"
+    );
+    assert!(error.contains("Hint: have the role signed"), "{error}");
+    desk.sign_and_publish();
+
+    let text = desk.ok(
+        "add-release repo --product router-x --version 1.0.0 --hardware rev-a --image rootfs=1.img",
+    );
+    assert!(text.contains("any version, in full"), "{text}");
+    desk.sign_and_publish();
+    let text = desk.ok(
+        "add-release repo --product router-x --version 1.1.0 --security-version 2 --wave now=10 \
+         --wave +1d=100 --image rootfs=2.img",
+    );
+    assert!(text.contains("from 1.0.0"), "{text}");
+    let text = desk.ok("status repo");
+    assert!(
+        text.contains("router-x v3, by targets: 0 of 2 signatures, not enough"),
+        "{text}"
+    );
+    desk.sign_and_publish();
+    assert_eq!(desk.ok("publish repo"), "Nothing to do.\n");
+    assert_eq!(desk.ok("refresh repo"), "Nothing to do.\n");
+
+    let text = desk.ok("verify repo/published --anchor root.pem --product router-x");
+    assert!(text.ends_with("A device accepts all of this.\n"), "{text}");
+    let json = desk.ok("verify repo --anchor root.pem --json");
+    let report: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(report["releases"][0]["version"], "1.1.0");
+    let json = desk.ok("status repo --json");
+    let status: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(status["ready"], false);
+
+    let crl = desk.world.crl(1, &[]);
+    fs::write(desk.path("signing.crl"), crl.der()).unwrap();
+    desk.ok("add-crl repo signing.crl");
+    desk.ok("publish repo");
+    desk.ok("rotate-root repo --remove carol --role root");
+    assert!(desk.ok("show repo").contains("carol (key"));
+    desk.ok("renew repo targets router-x");
+    desk.sign_and_publish();
+    desk.ok("verify repo --anchor root.pem");
+}
+
+#[test]
+fn exit_codes_tell_what_went_wrong() {
+    let desk = Desk::new();
+    desk.fails("no-such-command", 2);
+    desk.fails("show nowhere", 8);
+    desk.fails(
+        "init repo --anchor root.pem --root-signer alice.pem --threshold 2",
+        8,
+    );
+    desk.init();
+    desk.fails("publish repo", 4);
+    fs::write(desk.path("wrong"), "wrong\n").unwrap();
+    let error = desk.fails("sign repo --key alice.key --passphrase-file wrong", 8);
+    assert!(error.contains("wrong passphrase"), "{error}");
+    desk.sign_and_publish();
+    let release = "--product router-x --hardware rev-a --image rootfs=1.img";
+    desk.ok(&format!("add-release repo {release} --version 1.0.0"));
+    desk.sign_and_publish();
+    desk.fails(&format!("add-release repo {release} --version 0.1.0"), 2);
+    desk.fails(&format!("add-release repo {release} --version 1.x"), 2);
+    desk.fails(
+        &format!("add-release repo {release} --version 2.0.0 --wave soon=10"),
+        2,
+    );
+    desk.fails("sign repo --key alice.key --passphrase-file pass", 2);
+    let payload = payload_of(&desk.path("repo/published/targets/router-x"));
+    let bytes = fs::read(&payload).unwrap();
+    fs::write(&payload, &bytes[1..]).unwrap();
+    let error = desk.fails("verify repo --anchor root.pem", 5);
+    assert!(error.contains("Caused by:"), "{error}");
+    let error = desk.fails("verify repo --anchor root.pem --json", 5);
+    let value: serde_json::Value = serde_json::from_str(&error).unwrap();
+    assert!(value["hint"].is_string());
+    fs::remove_file(desk.path("repo/published/metadata/timestamp.json")).unwrap();
+    desk.fails("verify repo --anchor root.pem", 5);
+}
+
+#[test]
+fn keys_are_made_once() {
+    let desk = Desk::new();
+    let text = desk.ok("keygen dora.key --public dora.pub --passphrase-file pass");
+    assert!(text.starts_with("key id      "), "{text}");
+    let pem = fs::read_to_string(desk.path("dora.key")).unwrap();
+    assert!(
+        pem.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----"),
+        "{pem}"
+    );
+    desk.fails("keygen dora.key --passphrase-file pass", 2);
+    desk.init();
+    let error = desk.fails("sign repo --key dora.key --passphrase-file pass", 8);
+    assert!(error.contains("is not among the signers"), "{error}");
+}
+
+#[test]
+fn payloads_by_hand() {
+    let desk = Desk::new();
+    for (make, apply) in [
+        (
+            "payload diff 1.img 2.img p",
+            "payload apply 1.img p back.img",
+        ),
+        ("payload full 2.img p", "payload apply none p back.img"),
+    ] {
+        let text = desk.ok(make);
+        assert!(text.starts_with("head    "), "{text}");
+        assert_eq!(desk.ok("payload inspect p"), text);
+        desk.ok(apply);
+        assert_eq!(fs::read(desk.path("back.img")).unwrap(), image(2));
+    }
+    desk.ok("payload diff 1.img 2.img p");
+    desk.fails("payload apply 2.img p back.img", 5);
+    let mut bytes = fs::read(desk.path("p")).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    fs::write(desk.path("p"), bytes).unwrap();
+    let error = desk.fails("payload inspect p", 5);
+    assert!(error.contains("frame 0 has digest"), "{error}");
+}
+
+fn payload_of(folder: &Path) -> PathBuf {
+    let mut paths = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    paths
+        .find(|path| path.extension().is_some_and(|end| end == "full"))
+        .unwrap()
+}
