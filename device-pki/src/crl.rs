@@ -212,6 +212,17 @@ impl Crl {
         self.revoked.get(serial).copied()
     }
 
+    /// All entries, in the order of their serial numbers.
+    pub fn entries(&self) -> impl Iterator<Item = (&SerialNumber, Timestamp)> {
+        let mut entries: Vec<_> = self
+            .revoked
+            .iter()
+            .map(|(serial, since)| (serial, *since))
+            .collect();
+        entries.sort_unstable();
+        entries.into_iter()
+    }
+
     /// How many certificates are on the list.
     pub fn len(&self) -> usize {
         self.revoked.len()

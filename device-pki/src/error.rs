@@ -224,6 +224,10 @@ impl Error {
         }
     }
 
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "callers pass errors that they own"
+    )]
     pub(crate) fn malformed(
         what: impl Into<String>,
         expected: &'static str,

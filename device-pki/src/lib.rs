@@ -22,6 +22,7 @@ pub mod entropy;
 pub mod error;
 pub mod folder;
 pub mod identity;
+pub mod inspect;
 pub mod key;
 pub mod name;
 pub mod oid;

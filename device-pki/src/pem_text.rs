@@ -20,6 +20,14 @@ pub(crate) fn first(what: &str, text: &[u8]) -> Result<(String, Vec<u8>)> {
     }
 }
 
+/// The label of the first block.
+pub(crate) fn first_label(what: &str, text: &[u8]) -> Result<String> {
+    let first = all(what, text)?.into_iter().next();
+    first
+        .map(|block| block.tag().to_owned())
+        .ok_or_else(|| Error::malformed(what, "PEM", "there is no PEM block"))
+}
+
 /// The contents of all blocks in `text`, which must have this label.
 pub(crate) fn contents(what: &str, text: &[u8], label: &'static str) -> Result<Vec<Vec<u8>>> {
     let unexpected =

@@ -29,8 +29,8 @@ pub struct Revoked {
 }
 
 impl PkiFolder {
-    /// Revokes certificates by serial number (at least its first eight digits), or all of one name, and writes new
-    /// lists. What is revoked already stays so, with its first date.
+    /// Revokes certificates by serial number (at least its first eight digits), or all of one name, and writes a new
+    /// list of their CA; no other CA's key is opened. What is revoked already stays so, with its first date.
     ///
     /// # Errors
     /// If nothing matches, or certificates of different names do.
@@ -70,8 +70,9 @@ impl PkiFolder {
         for (issuer, state) in changed {
             self.save_state(issuer, &state)?;
         }
+        let issuer = first.issuer;
         drop(lock);
-        self.write_crls(DEFAULT_CRL_DAYS, ceremony)?;
+        self.write_crls_of(&[issuer], DEFAULT_CRL_DAYS, ceremony)?;
         Ok(revoked)
     }
 
@@ -80,10 +81,20 @@ impl PkiFolder {
     /// # Errors
     /// If a CA's key cannot be opened or a step fails.
     pub fn write_crls(&self, days: u32, ceremony: &mut Ceremony<'_>) -> Result<Vec<Crl>> {
+        self.write_crls_of(&ALL, days, ceremony)
+    }
+
+    fn write_crls_of(
+        &self,
+        kinds: &[CaKind],
+        days: u32,
+        ceremony: &mut Ceremony<'_>,
+    ) -> Result<Vec<Crl>> {
         let _lock = self.lock()?;
         durable::create_dir_durable(&self.path.join("crl"), 0o755)?;
-        ALL.into_iter()
-            .map(|kind| {
+        kinds
+            .iter()
+            .map(|&kind| {
                 let ca = self.authority(kind, ceremony.protection)?;
                 let mut state = self.state(kind)?;
                 let number = state.take_crl_number();

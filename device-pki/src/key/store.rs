@@ -35,8 +35,15 @@ pub struct ScryptCost {
 }
 
 impl ScryptCost {
-    /// N = 2^17, r = 8, p = 1: 128 MiB and about half a second.
+    /// N = 2^14, r = 8, p = 8: half a second of work in 16 MiB. OpenSSL refuses files that need more than 32 MiB, and a
+    /// root key has to open in 25 years even if this program is gone.
     pub const STANDARD: Self = Self {
+        log_n: 14,
+        r: 8,
+        p: 8,
+    };
+    /// N = 2^17, r = 8, p = 1: the same work in 128 MiB, which makes guessing in hardware dearer. OpenSSL cannot read it.
+    pub const MEMORY_HARD: Self = Self {
         log_n: 17,
         r: 8,
         p: 1,
@@ -197,11 +204,7 @@ fn affordable(kdf: &Kdf) -> Result<(), &'static str> {
         Kdf::Scrypt(scrypt) => {
             let memory = u64::from(scrypt.block_size)
                 .checked_mul(128)
-                .and_then(|bytes| {
-                    u64::try_from(scrypt.cost_parameter)
-                        .ok()?
-                        .checked_mul(bytes)
-                });
+                .and_then(|bytes| scrypt.cost_parameter.checked_mul(bytes));
             let fits = memory.is_some_and(|memory| memory <= MAX_MEMORY);
             if fits && scrypt.parallelization <= MAX_PARALLEL {
                 Ok(())

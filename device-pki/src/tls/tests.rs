@@ -169,33 +169,33 @@ fn a_device_needs_both_purposes_and_exactly_one_urn() {
             "no URN",
             odd_device(&pki, |p| {
                 p.subject_alt_names
-                    .retain(|n| !matches!(n, SanType::URI(_)))
+                    .retain(|n| !matches!(n, SanType::URI(_)));
             }),
         ),
         (
             "two URNs",
             odd_device(&pki, |p| {
-                p.subject_alt_names.push(urn("urn:example:device:SN-8"))
+                p.subject_alt_names.push(urn("urn:example:device:SN-8"));
             }),
         ),
         (
             "a person",
             odd_device(&pki, |p| {
-                p.subject_alt_names = vec![urn("urn:example:person:Eve")]
+                p.subject_alt_names = vec![urn("urn:example:person:Eve")];
             }),
         ),
         (
             "a name outside its CA's",
             odd_device(&pki, |p| {
                 p.subject_alt_names
-                    .push(SanType::DnsName("api.corp.example".try_into().unwrap()))
+                    .push(SanType::DnsName("api.corp.example".try_into().unwrap()));
             }),
         ),
         (
             "an IP address",
             odd_device(&pki, |p| {
                 p.subject_alt_names
-                    .push(SanType::IpAddress("127.0.0.1".parse().unwrap()))
+                    .push(SanType::IpAddress("127.0.0.1".parse().unwrap()));
             }),
         ),
     ];

@@ -1,0 +1,42 @@
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+use device_pki::Result;
+use device_pki::folder::{DEFAULT_CRL_DAYS, PkiFolder};
+
+use super::keys::PassphraseArgs;
+use super::say;
+
+/// Write new revocation lists of all CAs, before the old ones are overdue
+#[derive(Debug, Args)]
+pub(super) struct CrlArgs {
+    /// Folder of the PKI
+    dir: PathBuf,
+    /// Days until the next lists are due
+    #[arg(long, default_value_t = DEFAULT_CRL_DAYS)]
+    days: u32,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
+}
+
+impl CrlArgs {
+    pub(super) fn run(self, out: &mut dyn Write) -> Result<()> {
+        let pki = PkiFolder::open(&self.dir)?;
+        let lists = self
+            .passphrase
+            .ceremony(&pki, |ceremony| pki.write_crls(self.days, ceremony))?;
+        for list in &lists {
+            let (issuer, number, due) = (list.issuer(), list.number(), list.next_update());
+            say(
+                out,
+                &format!(
+                    "{}.crl  number {number}, {} revoked, next due {due}  {issuer}",
+                    list.issuer_ski(),
+                    list.len()
+                ),
+            )?;
+        }
+        Ok(())
+    }
+}

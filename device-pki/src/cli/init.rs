@@ -1,0 +1,63 @@
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+use device_pki::folder::{Algorithms, Ceremony, PkiFolder};
+use device_pki::{Organisation, Protection, Result, ScryptCost, SystemEntropy};
+
+use super::keys::PassphraseArgs;
+use super::say;
+
+/// Make a new PKI: a root CA, and below it the CAs for signers, devices and servers
+///
+/// The private keys of the CAs are encrypted with one passphrase. Give trust-anchor.pem to every device.
+#[derive(Debug, Args)]
+pub(super) struct InitArgs {
+    /// Folder to make
+    dir: PathBuf,
+    /// Name of the organisation, as it stands in certificates
+    #[arg(long, value_name = "NAME")]
+    organisation: String,
+    /// DNS domain: devices get names below dev.DOMAIN
+    #[arg(long, value_name = "DOMAIN")]
+    domain: String,
+    /// Namespace of URNs: devices are urn:NAMESPACE:device:SERIAL
+    #[arg(long, value_name = "NAMESPACE")]
+    namespace: String,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
+}
+
+impl InitArgs {
+    pub(super) fn run(self, out: &mut dyn Write) -> Result<()> {
+        let organisation = Organisation::new(&self.organisation, &self.domain, &self.namespace)?;
+        let passphrase = self.passphrase.choose()?;
+        let mut ceremony = Ceremony {
+            now: super::now(),
+            protection: Protection::Passphrase(&passphrase, ScryptCost::STANDARD),
+            entropy: &mut SystemEntropy,
+        };
+        let pki = PkiFolder::create(
+            &self.dir,
+            &organisation,
+            Algorithms::STANDARD,
+            &mut ceremony,
+        )?;
+        say(
+            out,
+            &format!(
+                "Made the PKI of {} in {}",
+                organisation.name(),
+                self.dir.display()
+            ),
+        )?;
+        say(
+            out,
+            &format!("  trust anchor      {}", pki.anchor_path().display()),
+        )?;
+        say(
+            out,
+            &format!("  revocation lists  {}", self.dir.join("crl").display()),
+        )
+    }
+}

@@ -1,0 +1,65 @@
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+use device_pki::folder::{KeySource, PkiFolder};
+use device_pki::{FirmwareSigner, Leaf, Result, SignerRole, SubjectKey, durable};
+
+use super::keys::PassphraseArgs;
+
+/// Longest request or key file that is read.
+const LIMIT: u64 = 32 * 1024;
+
+/// Certify a person who signs firmware
+///
+/// The person makes the key and hands in a certification request or the public key; without either, the key is made here
+/// and encrypted with the passphrase of the CA keys.
+#[derive(Debug, Args)]
+pub(super) struct IssueSignerArgs {
+    /// Folder of the PKI
+    dir: PathBuf,
+    /// Name of the person
+    #[arg(long)]
+    name: String,
+    /// What the person may sign: root, targets, or delegated:NAME; may be given several times
+    #[arg(long = "role", required = true, value_name = "ROLE")]
+    roles: Vec<SignerRole>,
+    /// Certification request in PEM (Ed25519); only its public key is taken
+    #[arg(long, value_name = "FILE", conflicts_with = "public_key")]
+    csr: Option<PathBuf>,
+    /// Public key in PEM (Ed25519)
+    #[arg(long, value_name = "FILE")]
+    public_key: Option<PathBuf>,
+    /// Days that the certificate is valid [default: 730]
+    #[arg(long)]
+    days: Option<u32>,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
+}
+
+impl IssueSignerArgs {
+    pub(super) fn run(self, out: &mut dyn Write) -> Result<()> {
+        let pki = PkiFolder::open(&self.dir)?;
+        let source = match (&self.csr, &self.public_key) {
+            (Some(path), _) => {
+                let text = durable::read_bounded(path, LIMIT)?;
+                let what = path.display().to_string();
+                KeySource::Given(SubjectKey::from_request_pem(&what, &text)?)
+            }
+            (None, Some(path)) => {
+                let text = durable::read_bounded(path, LIMIT)?;
+                let what = path.display().to_string();
+                KeySource::Given(SubjectKey::from_public_key_pem(&what, &text)?)
+            }
+            (None, None) => KeySource::Generate,
+        };
+        let leaf = Leaf::FirmwareSigner(FirmwareSigner {
+            name: self.name,
+            roles: self.roles,
+        });
+        let issued = self.passphrase.ceremony(&pki, |ceremony| {
+            pki.issue(&leaf, source, self.days, ceremony)
+        })?;
+        super::say_issued(out, &issued)
+    }
+}

@@ -1,0 +1,85 @@
+//! How CA keys are opened: options that all commands with CA keys share.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use device_pki::folder::{Ceremony, PkiFolder};
+use device_pki::{Error, Passphrase, Protection, Result, ScryptCost, SystemEntropy};
+
+/// Set instead of a file or a prompt.
+const VARIABLE: &str = "DEVICE_PKI_PASSPHRASE";
+
+#[derive(Debug, Args)]
+pub(super) struct PassphraseArgs {
+    /// File whose first line is the passphrase of the CA keys [default: $DEVICE_PKI_PASSPHRASE, or ask]
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+}
+
+impl PassphraseArgs {
+    /// The passphrase for keys that exist.
+    fn read(&self) -> Result<Passphrase> {
+        match self.unasked()? {
+            Some(passphrase) => Ok(passphrase),
+            None => ask("Passphrase of the CA keys: "),
+        }
+    }
+
+    /// A new passphrase, which a person types twice.
+    pub(super) fn choose(&self) -> Result<Passphrase> {
+        if let Some(passphrase) = self.unasked()? {
+            return Ok(passphrase);
+        }
+        let text = prompt("New passphrase for the CA keys: ")?;
+        if text.is_empty() || text != prompt("Once more: ")? {
+            let why = "is empty, or the two are not the same";
+            return Err(Error::Name {
+                what: "passphrase",
+                found: String::new(),
+                why,
+            });
+        }
+        Ok(Passphrase::new(text))
+    }
+
+    fn unasked(&self) -> Result<Option<Passphrase>> {
+        match (&self.passphrase_file, std::env::var(VARIABLE)) {
+            (Some(path), _) => Passphrase::read(path).map(Some),
+            (None, Ok(text)) if !text.is_empty() => Ok(Some(Passphrase::new(text))),
+            _ => Ok(None),
+        }
+    }
+
+    /// Opens a PKI and works on it with its CA keys.
+    pub(super) fn ceremony<T>(
+        &self,
+        pki: &PkiFolder,
+        work: impl FnOnce(&mut Ceremony<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let passphrase = if pki.is_encrypted()? {
+            Some(self.read()?)
+        } else {
+            None
+        };
+        let protection = passphrase
+            .as_ref()
+            .map_or(Protection::FileMode, |passphrase| {
+                Protection::Passphrase(passphrase, ScryptCost::STANDARD)
+            });
+        work(&mut Ceremony {
+            now: super::now(),
+            protection,
+            entropy: &mut SystemEntropy,
+        })
+    }
+}
+
+fn ask(question: &str) -> Result<Passphrase> {
+    prompt(question).map(Passphrase::new)
+}
+
+fn prompt(question: &str) -> Result<String> {
+    rpassword::prompt_password(question).map_err(|_| Error::PassphraseNeeded {
+        what: "the PKI".to_owned(),
+    })
+}
