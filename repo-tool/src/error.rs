@@ -136,6 +136,24 @@ pub enum Error {
         /// Who needs it.
         needed_by: String,
     },
+    /// A metadata file that a device would ask for is not there.
+    #[error("metadata file {name} is missing")]
+    MissingMetadata {
+        /// Its name.
+        name: String,
+    },
+    /// Somebody else published in the meantime.
+    #[error(
+        "{role} is staged as v{staged}, but v{published} is published: the event is out of date"
+    )]
+    Overtaken {
+        /// The role.
+        role: RoleName,
+        /// The version that is staged.
+        staged: u64,
+        /// The version that is published.
+        published: u64,
+    },
     /// A number that may only rise would fall.
     #[error("{what} of {product} in channel {channel} would fall from {current} to {offered}")]
     Falls {
@@ -241,10 +259,14 @@ impl Error {
             | Self::NothingStaged { .. }
             | Self::NoSuchProduct { .. }
             | Self::Exists { .. }
+            | Self::Overtaken { .. }
             | Self::Falls { .. }
             | Self::SameVersion { .. }
             | Self::Release { .. } => Kind::Usage,
-            Self::Metadata(_) | Self::MetadataFile { .. } | Self::Absent { .. } => Kind::Metadata,
+            Self::Metadata(_)
+            | Self::MetadataFile { .. }
+            | Self::MissingMetadata { .. }
+            | Self::Absent { .. } => Kind::Metadata,
             Self::Content { .. }
             | Self::Payload { .. }
             | Self::PayloadDiffers { .. }
@@ -295,6 +317,10 @@ impl Error {
             Self::NoSuchProduct { .. } => "add it with `repo-tool add-product`",
             Self::Missing { .. } => {
                 "copy it from another keeper's folder, or stage the change again"
+            }
+            Self::MissingMetadata { .. } => "publish the repository again: it is incomplete",
+            Self::Overtaken { .. } => {
+                "empty `staged`, fetch what is published, and stage the change again"
             }
             Self::Falls { .. } => {
                 "devices never go back: offer a higher number, or publish the old firmware under a new version"

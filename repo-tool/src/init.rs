@@ -99,6 +99,9 @@ impl Repository {
             durable::PUBLIC,
         )?;
         repository.stage_first(plan, now, entropy)?;
+        // What must not travel with the rest: secrets, and what is large.
+        let ignored = repository.layout.folder().join(".gitignore");
+        durable::write(&ignored, b"/.lock\n/images/\n/online/\n", durable::PUBLIC)?;
         // The last step: until it is there, `init` may be run again.
         let settings = plan.settings.to_toml()?;
         durable::write(&settings_path, settings.as_bytes(), durable::PUBLIC)?;

@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use device_pki::durable;
 use metadata_schema::digest::Length;
@@ -89,6 +89,9 @@ impl Repository {
             staged::clear(&self.layout)?;
             return Ok(Publication::default());
         }
+        if checked {
+            in_order(&state)?;
+        }
         let mut batch = Batch::default();
         for (role, envelope) in &state.staged.roles {
             let version = Version::new(staged_version(&state, role)).unwrap_or(Version::FIRST);
@@ -102,7 +105,7 @@ impl Repository {
         if checked {
             self.check(&state, &batch, now)?;
         }
-        let files = self.move_targets()?;
+        let files = self.move_targets(&state)?;
         let roles = self.write(&batch)?;
         staged::clear(&self.layout)?;
         Ok(Publication { roles, files })
@@ -259,22 +262,25 @@ impl Repository {
             .collect())
     }
 
-    /// Moves staged target files to where they are served from.
-    fn move_targets(&self) -> Result<Vec<String>> {
-        let from = self.layout.staged_targets();
+    /// Moves the target files that staged roles name to where they are served from. What earlier drafts left is not
+    /// published.
+    fn move_targets(&self, state: &State) -> Result<Vec<String>> {
+        let named = state.staged.delegated.values().chain(&state.staged.targets);
         let mut moved = Vec::new();
         let mut folders = BTreeSet::new();
-        for path in files_below(&from)? {
-            let Ok(relative) = path.strip_prefix(&from) else {
+        for (path, file) in named.flat_map(|targets| &targets.targets) {
+            let relative = target_file_path(&TargetPath::new(path)?, &file.hashes);
+            let from = self.layout.staged_targets().join(&relative);
+            if !from.is_file() {
                 continue;
-            };
-            let to = self.layout.targets().join(relative);
+            }
+            let to = self.layout.targets().join(&relative);
             if let Some(folder) = to.parent() {
                 durable::create_dir_durable(folder, 0o755)?;
                 folders.insert(folder.to_owned());
             }
-            move_file(&path, &to, self.settings.max_image_bytes)?;
-            moved.push(relative.display().to_string());
+            move_file(&from, &to, self.settings.max_image_bytes)?;
+            moved.push(relative);
         }
         for folder in folders {
             durable::sync_folder(&folder)?;
@@ -284,11 +290,30 @@ impl Repository {
     }
 }
 
+/// Every staged role is delegated to, and is the next version of what is published: two events that were staged at the
+/// same time in two copies of the folder cannot both be published.
+fn in_order(state: &State) -> Result<()> {
+    for role in state.staged.roles.keys() {
+        if ballots(state, role).is_empty() {
+            return Err(Error::NoSuchProduct {
+                product: role.to_string(),
+            });
+        }
+        let staged = staged_version(state, role);
+        let published = state.published_version(role).map_or(0, Version::number);
+        if staged != published.saturating_add(1) {
+            return Err(Error::Overtaken {
+                role: role.clone(),
+                staged,
+                published,
+            });
+        }
+    }
+    Ok(())
+}
+
 /// After an interruption, what is staged may be published already.
 fn forget_published(state: &mut State) {
-    if state.published.timestamp.is_none() {
-        return;
-    }
     let published = &state.published;
     let done = |role: &RoleName| match role.as_str() {
         "root" => state.staged.root.is_some() && state.staged.root == published.root,
@@ -324,25 +349,4 @@ fn move_file(from: &Path, to: &Path, limit: u64) -> Result<()> {
         }
         other => other.map_err(|e| Error::io("move into place", to, e)),
     }
-}
-
-/// Every file in a folder and the folders in it.
-fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        if !folder.is_dir() {
-            continue;
-        }
-        for entry in fs::read_dir(&folder).map_err(|e| Error::io("list", &folder, e))? {
-            let path = entry.map_err(|e| Error::io("list", &folder, e))?.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                files.push(path);
-            }
-        }
-    }
-    files.sort();
-    Ok(files)
 }

@@ -197,7 +197,7 @@ fn to_targets(source: &dyn Source, gate: SharedGate, now: Timestamp) -> Result<A
         let name = metadata_name(role, version);
         source
             .metadata(&name, limit)?
-            .ok_or_else(|| missing(&name, "a device"))
+            .ok_or(Error::MissingMetadata { name })
     };
     let first = needed(&RoleName::root(), Version::FIRST, limits.root_length)?;
     let mut walk = RootWalk::from_trusted(&first, gate)?;
@@ -240,7 +240,7 @@ pub(crate) fn find(
                 let name = metadata_name(&role, file.version);
                 let limit = file.bound(limits.targets_length).most();
                 let bytes = source.metadata(&name, limit)?;
-                search.supply(&bytes.ok_or_else(|| missing(&name, "a device"))?)?;
+                search.supply(&bytes.ok_or(Error::MissingMetadata { name })?)?;
             }
             _ => return Ok(None),
         }

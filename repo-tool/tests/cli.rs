@@ -188,7 +188,11 @@ fn exit_codes_tell_what_went_wrong() {
     let value: serde_json::Value = serde_json::from_str(&error).unwrap();
     assert!(value["hint"].is_string());
     fs::remove_file(desk.path("repo/published/metadata/timestamp.json")).unwrap();
-    desk.fails("verify repo --anchor root.pem", 5);
+    let error = desk.fails("verify repo --anchor root.pem", 4);
+    assert!(
+        error.contains("metadata file timestamp.json is missing"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -57,6 +57,101 @@ fn an_interrupted_publication_goes_on() {
 }
 
 #[test]
+fn an_interrupted_first_publication_goes_on() {
+    let mut world = World::new();
+    let (alice, bob) = (world.person("Alice"), world.person("Bob"));
+    let repository = world.init(&[&alice, &bob], 2);
+    repository.sign(&alice.key).unwrap();
+    repository.sign(&bob.key).unwrap();
+    let (staged, copy) = (
+        world.folder.path().join("staged"),
+        world.folder.path().join("copy"),
+    );
+    copy_folder(&staged, &copy);
+    let metadata = repository.layout().metadata();
+    let order = [
+        "timestamp.json",
+        "1.root.json",
+        "1.snapshot.json",
+        "1.targets.json",
+    ];
+    repository.publish(now()).unwrap();
+    // As if the power had gone before each of the last files.
+    for count in 1..=order.len() {
+        for name in &order[..count] {
+            fs::remove_file(metadata.join(name)).unwrap();
+        }
+        copy_folder(&copy, &staged);
+        repository.publish(now()).unwrap();
+        world.verify(now()).unwrap();
+        for extra in fs::read_dir(&metadata)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+        {
+            if !extra.ends_with("1.snapshot.json") && extra.to_string_lossy().contains("snapshot") {
+                fs::rename(&extra, metadata.join("1.snapshot.json")).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn of_two_events_from_the_same_state_one_is_published() {
+    let (world, repository, [alice, bob, _]) = World::published();
+    repository
+        .stage_release(&release("1.0.0", &image(1)), now(), &silent)
+        .unwrap();
+    repository.sign(&alice.key).unwrap();
+    repository.sign(&bob.key).unwrap();
+    let (staged, copy) = (
+        world.folder.path().join("staged"),
+        world.folder.path().join("copy"),
+    );
+    copy_folder(&staged, &copy);
+    fs::remove_dir_all(&staged).unwrap();
+    repository
+        .stage_release(&release("1.0.1", &image(2)), now(), &silent)
+        .unwrap();
+    sign_and_publish(&repository, &[&alice, &bob], now());
+    copy_folder(&copy, &staged);
+    let error = repository.publish(now()).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::Overtaken {
+                staged: 2,
+                published: 2,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    // Nor is a role published that nobody delegates to.
+    fs::remove_dir_all(&staged).unwrap();
+    fs::create_dir(&staged).unwrap();
+    fs::copy(copy.join("router-x.json"), staged.join("router-z.json")).unwrap();
+    assert!(matches!(
+        repository.publish(now()),
+        Err(Error::NoSuchProduct { .. })
+    ));
+}
+
+#[test]
+fn files_of_abandoned_drafts_are_not_published() {
+    let (world, repository, [alice, bob, _]) = World::published();
+    for (number, version) in [(1, "1.0.0"), (2, "1.0.1")] {
+        repository
+            .stage_release(&release(version, &image(number)), now(), &silent)
+            .unwrap();
+    }
+    sign_and_publish(&repository, &[&alice, &bob], now());
+    assert_eq!(
+        files(world.folder.path().join("published/targets")).len(),
+        2
+    );
+}
+
+#[test]
 fn tampered_payloads_are_found() {
     let (world, repository, [alice, bob, _]) = World::published();
     repository
