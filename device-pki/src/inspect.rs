@@ -2,7 +2,7 @@
 
 use crate::certificate::Certificate;
 use crate::crl::Crl;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::pem_text;
 
 /// Most revoked certificates that are listed one by one.
@@ -14,6 +14,14 @@ const LISTED: usize = 20;
 /// If it is nothing that we know.
 pub fn inspect(what: &str, bytes: &[u8]) -> Result<Vec<String>> {
     if !bytes.starts_with(b"-----BEGIN") {
+        if !bytes.starts_with(&[0x30]) {
+            let reason = "it begins like neither";
+            return Err(Error::malformed(
+                what,
+                "PEM or a revocation list in DER",
+                reason,
+            ));
+        }
         return Ok(list(&Crl::from_der(what, bytes)?));
     }
     match pem_text::first_label(what, bytes)?.as_str() {

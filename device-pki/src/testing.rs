@@ -163,6 +163,7 @@ impl TestPki {
 
     pub(crate) fn server(&self, name: &str) -> Identity {
         let leaf = Leaf::ApiServer(ApiServer {
+            name: String::new(),
             dns_names: vec![name.to_owned()],
             addresses: vec!["127.0.0.1".parse().unwrap()],
         });

@@ -69,6 +69,7 @@ fn build(folder: &Path, algorithms: Algorithms) -> PkiFolder {
             roles,
         }),
         Leaf::ApiServer(ApiServer {
+            name: String::new(),
             dns_names,
             addresses: vec!["127.0.0.1".parse().unwrap()],
         }),

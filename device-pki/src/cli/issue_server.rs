@@ -15,6 +15,9 @@ use super::keys::PassphraseArgs;
 pub(super) struct IssueServerArgs {
     /// Folder of the PKI
     dir: PathBuf,
+    /// What people call it, and the name of its folder [default: the first DNS name or IP address]
+    #[arg(long, default_value = "", hide_default_value = true)]
+    name: String,
     /// DNS name under which devices reach it; may be given several times
     #[arg(long, required_unless_present = "ip")]
     dns: Vec<String>,
@@ -32,6 +35,7 @@ impl IssueServerArgs {
     pub(super) fn run(self, out: &mut dyn Write) -> Result<()> {
         let pki = PkiFolder::open(&self.dir)?;
         let leaf = Leaf::ApiServer(ApiServer {
+            name: self.name,
             dns_names: self.dns,
             addresses: self.ip,
         });

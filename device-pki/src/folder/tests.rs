@@ -25,6 +25,7 @@ fn carol() -> Leaf {
 
 fn server() -> Leaf {
     Leaf::ApiServer(ApiServer {
+        name: String::new(),
         dns_names: vec!["api.corp.example".to_owned()],
         addresses: vec![],
     })

@@ -10,6 +10,8 @@ use crate::name::Organisation;
 /// An API server: the names under which devices reach it.
 #[derive(Clone, Debug, Default)]
 pub struct ApiServer {
+    /// What people call it, and the name of its folder; if empty, its first DNS name or IP address.
+    pub name: String,
     /// DNS names.
     pub dns_names: Vec<String>,
     /// IP addresses.
@@ -17,8 +19,11 @@ pub struct ApiServer {
 }
 
 impl ApiServer {
-    /// The first name, which also names its folder.
+    /// What people call it.
     pub fn name(&self) -> String {
+        if !self.name.is_empty() {
+            return self.name.clone();
+        }
         let address = || self.addresses.first().map(ToString::to_string);
         self.dns_names
             .first()
@@ -28,7 +33,7 @@ impl ApiServer {
     }
 
     pub(super) fn params(&self, organisation: &Organisation) -> Result<CertificateParams> {
-        if self.name().is_empty() {
+        if self.dns_names.is_empty() && self.addresses.is_empty() {
             let why = "has neither a DNS name nor an IP address";
             return Err(Error::Name {
                 what: "API server",

@@ -269,6 +269,7 @@ fn missing_and_overdue_lists_stop_the_server_and_not_the_device() {
     let late = now().plus_seconds(29 * 86_400 + 1);
     let device = pki.device_valid("SN-1", Validity::days(start(), 365));
     let name = crate::ApiServer {
+        name: String::new(),
         dns_names: vec![NAME.to_owned()],
         addresses: vec![],
     };

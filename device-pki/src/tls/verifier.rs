@@ -9,7 +9,7 @@ use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error as TlsError, OtherError,
-    PeerIncompatible, SignatureScheme,
+    SignatureScheme,
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
@@ -161,7 +161,7 @@ impl ServerCertVerifier for Verifier {
         _leaf: &CertificateDer<'_>,
         _signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, TlsError> {
-        Err(PeerIncompatible::Tls13RequiredForQuic.into())
+        Err(TlsError::General("TLS 1.2 is not offered".to_owned()))
     }
 
     fn verify_tls13_signature(
