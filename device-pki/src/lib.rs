@@ -6,7 +6,7 @@
 //! - [`tls`] and [`channel`] connect devices with the API server and with each other.
 //! - [`durable`] is the one atomic-write routine of the workspace.
 //!
-//! The library reads no clock: the time comes in as an argument.
+//! The library reads no clock, but for [`Clock::System`] where a caller asks for it: the time comes in as an argument.
 #![forbid(unsafe_code)]
 
 pub mod anchor;
@@ -33,7 +33,7 @@ pub mod profile;
 pub mod report;
 pub mod revocations;
 pub mod role;
-mod signed;
+pub mod signed;
 #[cfg(test)]
 mod testing;
 pub mod tls;

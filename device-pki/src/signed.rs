@@ -13,7 +13,7 @@ pub(crate) static ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] = &[
 
 /// Whether `der`, a SEQUENCE of what is signed, algorithm and signature (RFC 5280, section 4.1.1), is signed by the key
 /// whose SubjectPublicKeyInfo this is.
-pub(crate) fn verify(der: &[u8], public_key: &[u8]) -> Result<(), &'static str> {
+pub fn verify(der: &[u8], public_key: &[u8]) -> Result<(), &'static str> {
     let parts = || {
         let mut outer = Reader::new(Reader::new(der).content(SEQUENCE)?);
         let (message, _) = outer.element(SEQUENCE)?;
