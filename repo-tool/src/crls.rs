@@ -2,7 +2,6 @@
 
 use device_pki::crl::crl_target_path;
 use device_pki::{Certificate, Crl};
-use metadata_schema::gate::Certificates;
 use metadata_schema::name::{RoleName, TargetPath};
 use metadata_schema::time::Timestamp;
 
@@ -31,8 +30,24 @@ impl Repository {
     /// Stages revocation lists (in PEM or DER, by their names in messages). The online key of `pki` signs at publishing.
     ///
     /// # Errors
-    /// If a list is not signed by a CA under the anchor, or its number falls.
+    /// If a list is not signed by the anchor or a CA that certified a signer, or its number falls.
     pub fn add_crls(&self, lists: &[(String, Vec<u8>)], now: Timestamp) -> Result<Vec<StagedCrl>> {
+        self.add_crls_of(lists, &[], now)
+    }
+
+    /// As [`Repository::add_crls`], also for lists of further CAs under the anchor: those of devices and servers.
+    ///
+    /// # Errors
+    /// As [`Repository::add_crls`], and if a CA was not certified by the anchor.
+    pub fn add_crls_of(
+        &self,
+        lists: &[(String, Vec<u8>)],
+        issuers: &[Certificate],
+        now: Timestamp,
+    ) -> Result<Vec<StagedCrl>> {
+        for issuer in issuers {
+            self.check_issuer(issuer, now)?;
+        }
         let _lock = self.lock()?;
         let state = self.state()?;
         let role = RoleName::delegated(PKI_ROLE)?;
@@ -46,7 +61,7 @@ impl Repository {
         let mut added = Vec::new();
         for (what, bytes) in lists {
             let crl = Crl::from_pem_or_der(what, bytes)?;
-            let issuer = self.issuer_of(&state, &crl)?;
+            let issuer = self.issuer_of(&state, issuers, &crl)?;
             crl.verify(&issuer)?;
             not_older(&crl, &current)?;
             let path = crl_target_path(crl.issuer_ski())?;
@@ -71,26 +86,36 @@ impl Repository {
         Ok(added)
     }
 
-    /// The CA that issued a list: the anchor, or one from the certificates that the metadata carries.
-    fn issuer_of(&self, state: &State, crl: &Crl) -> Result<Certificate> {
+    /// The CA that issued a list: the anchor, one from the certificates that the metadata carries, or a given one.
+    fn issuer_of(&self, state: &State, given: &[Certificate], crl: &Crl) -> Result<Certificate> {
         let gate = self.gate(state)?;
         let root = state.root().map(|root| &root.certificates);
         let targets = state.targets().map(|targets| &targets.certificates);
-        let known = |certificates: &Certificates| gate.issuers(certificates);
-        root.into_iter()
+        let known = root
+            .into_iter()
             .chain(targets)
-            .find_map(|certificates| known(certificates).remove(crl.issuer_ski()))
-            .or_else(|| {
-                let anchor = self.anchor.certificate();
-                (anchor.subject_key_id().as_deref() == Some(crl.issuer_ski()))
-                    .then(|| anchor.clone())
-            })
-            .ok_or_else(|| {
-                Error::Pki(device_pki::Error::Crl {
-                    issuer: crl.issuer().to_owned(),
-                    reason: "it issued no certificate of this repository's signers".to_owned(),
-                })
-            })
+            .flat_map(|known| gate.issuers(known));
+        known
+            .map(|(_, issuer)| issuer)
+            .chain(given.iter().cloned())
+            .find(|issuer| issuer.subject_key_id().as_deref() == Some(crl.issuer_ski()))
+            .ok_or_else(|| refused(crl.issuer(), "its CA is not known here".to_owned()))
+    }
+
+    /// A CA that the anchor certified.
+    fn check_issuer(&self, issuer: &Certificate, now: Timestamp) -> Result<()> {
+        let anchor = self.anchor.certificate();
+        let refuse = |reason: &str| Err(refused(issuer.subject(), reason.to_owned()));
+        if !issuer.is_ca() {
+            return refuse("this is no CA");
+        }
+        if !(issuer.not_before()..=issuer.not_after()).contains(&now) {
+            return refuse("its CA's certificate is not valid now");
+        }
+        match device_pki::signed::verify(issuer.der(), anchor.public_key_der()) {
+            Ok(()) => Ok(()),
+            Err(why) => refuse(&format!("the anchor did not certify its CA: {why}")),
+        }
     }
 
     /// Puts a small target file where `publish` takes it from.
@@ -127,11 +152,16 @@ fn not_older(crl: &Crl, current: &[Crl]) -> Result<()> {
             offered: crl.number().to_string(),
         }),
         Some(other) if other.number() == crl.number() && other.der() != crl.der() => {
-            Err(Error::Pki(device_pki::Error::Crl {
-                issuer: crl.issuer().to_owned(),
-                reason: format!("another list with the number {} is in force", crl.number()),
-            }))
+            let reason = format!("another list with the number {} is in force", crl.number());
+            Err(refused(crl.issuer(), reason))
         }
         _ => Ok(()),
     }
+}
+
+fn refused(issuer: &str, reason: String) -> Error {
+    Error::Pki(device_pki::Error::Crl {
+        issuer: issuer.to_owned(),
+        reason,
+    })
 }

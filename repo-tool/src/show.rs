@@ -83,7 +83,12 @@ impl Repository {
         describe_delegations(old, new, &mut lines);
         self.describe_files(role, old, new, &mut lines)?;
         if lines.is_empty() {
-            lines.push("same content, later expiry".to_owned());
+            let text = if old.is_some() {
+                "same content, later expiry"
+            } else {
+                "names no files yet"
+            };
+            lines.push(text.to_owned());
         }
         Ok((new.common.expires, lines))
     }

@@ -88,7 +88,7 @@ impl Desk {
         self.ok(
             "init repo --anchor root.pem --root-signer alice.pem --root-signer bob.pem \
              --root-signer carol.pem --threshold 2 --product router-x --product-signer alice.pem \
-             --product-signer bob.pem --product-threshold 2",
+             --product-signer bob.pem --product-threshold 2 --device-minimum 2,2,2",
         );
     }
 
@@ -136,7 +136,7 @@ fn the_whole_flow_by_commands() {
 
     let text = desk.ok("verify repo/published --anchor root.pem --product router-x");
     assert!(text.ends_with("A device accepts all of this.\n"), "{text}");
-    let json = desk.ok("verify repo --anchor root.pem --json");
+    let json = desk.ok("verify repo --anchor root.pem --json --device-minimum 2,2,2");
     let report: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(report["releases"][0]["version"], "1.1.0");
     let json = desk.ok("status repo --json");
@@ -159,6 +159,8 @@ fn exit_codes_tell_what_went_wrong() {
     let desk = Desk::new();
     desk.fails("no-such-command", 2);
     desk.fails("show nowhere", 8);
+    desk.fails("verify nowhere --anchor root.pem --device-minimum 2,2", 2);
+    desk.fails("verify nowhere --anchor root.pem --device-minimum 2,2,2", 4);
     desk.fails(
         "init repo --anchor root.pem --root-signer alice.pem --threshold 2",
         8,
@@ -184,7 +186,10 @@ fn exit_codes_tell_what_went_wrong() {
     fs::write(&payload, &bytes[1..]).unwrap();
     let error = desk.fails("verify repo --anchor root.pem", 5);
     assert!(error.contains("Caused by:"), "{error}");
-    let error = desk.fails("verify repo --anchor root.pem --json", 5);
+    let error = desk.fails(
+        "verify repo --anchor root.pem --json --device-minimum 2,2,2",
+        5,
+    );
     let value: serde_json::Value = serde_json::from_str(&error).unwrap();
     assert!(value["hint"].is_string());
     fs::remove_file(desk.path("repo/published/metadata/timestamp.json")).unwrap();

@@ -19,7 +19,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use repo_tool::{Keyholder, Result, Signers};
+use repo_tool::{Keyholder, Minimums, Result, Signers};
 
 use crate::Context;
 
@@ -72,4 +72,20 @@ fn signers(files: &[PathBuf], threshold: NonZeroU32) -> Result<Signers> {
         people: people(files)?,
         threshold,
     })
+}
+
+/// Reads `ROOT,TARGETS,DELEGATED`.
+fn minimums(text: &str) -> Result<Minimums, String> {
+    let numbers: Vec<u32> = text
+        .split(',')
+        .filter_map(|number| number.parse().ok())
+        .collect();
+    match (numbers.as_slice(), text.split(',').count()) {
+        ([root, targets, delegated], 3) => Ok(Minimums {
+            root: *root,
+            targets: *targets,
+            delegated: *delegated,
+        }),
+        _ => Err("expected three numbers, such as 2,2,2".to_owned()),
+    }
 }

@@ -54,11 +54,8 @@ impl Output {
             return;
         }
         eprintln!("Error: {error}");
-        if !causes.is_empty() {
-            eprintln!("Caused by:");
-        }
         for cause in causes {
-            eprintln!("  {cause}");
+            eprintln!("Caused by: {cause}");
         }
         if let Some(hint) = error.hint() {
             eprintln!("Hint: {hint}");

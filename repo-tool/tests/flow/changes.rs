@@ -163,5 +163,18 @@ fn lists_must_be_genuine_and_not_older() {
         .root
         .subordinate(kind, key.unwrap(), validity, &mut world.entropy)
         .unwrap();
-    assert!(matches!(add(&world.crl(9, &[])), Err(Error::Pki(_))));
+    let other = world.crl(9, &[]);
+    assert!(matches!(add(&other), Err(Error::Pki(_))));
+    // With its certificate it is acceptable, if that comes from the anchor.
+    let lists = [("b.crl".to_owned(), other.der().to_vec())];
+    let given = [world.signing.certificate().clone()];
+    assert_eq!(
+        repository.add_crls_of(&lists, &given, now()).unwrap()[0].number,
+        9
+    );
+    let given = [bob.certificate.clone()];
+    assert!(matches!(
+        repository.add_crls_of(&lists, &given, now()),
+        Err(Error::Pki(_))
+    ));
 }

@@ -1,15 +1,18 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use device_pki::durable;
+use device_pki::{Certificate, durable};
 use repo_tool::{Repository, Result};
 
 use crate::Context;
 
+/// Longest certificate that is read.
+const ISSUER_LIMIT: u64 = 64 * 1024;
+
 /// Stage certificate revocation lists, in PEM or DER
 ///
-/// A list must be signed by a CA that issued a signer's certificate, or by the anchor, and its number may not fall. The
-/// online key signs it into the repository at the next `publish`.
+/// A list must be signed by the anchor or by a CA that it certified, and its number may not fall. The online key signs it
+/// into the repository at the next `publish`.
 #[derive(Args, Debug)]
 pub(crate) struct AddCrlArgs {
     /// Folder of the repository
@@ -18,6 +21,10 @@ pub(crate) struct AddCrlArgs {
     /// The lists
     #[arg(required = true, value_name = "CRL")]
     lists: Vec<PathBuf>,
+
+    /// Certificate of a CA that no signer's chain has, such as that of the devices; once for each
+    #[arg(long, value_name = "PEM")]
+    issuer: Vec<PathBuf>,
 }
 
 impl AddCrlArgs {
@@ -31,7 +38,12 @@ impl AddCrlArgs {
                 durable::read_bounded(path, limit)?,
             ));
         }
-        let staged = repository.add_crls(&lists, context.now)?;
+        let mut issuers = Vec::new();
+        for path in &self.issuer {
+            let text = durable::read_bounded(path, ISSUER_LIMIT)?;
+            issuers.push(Certificate::from_pem(&path.display().to_string(), &text)?);
+        }
+        let staged = repository.add_crls_of(&lists, &issuers, context.now)?;
         context.output.answer(&staged, || {
             let lines = staged.iter().map(|crl| {
                 format!(

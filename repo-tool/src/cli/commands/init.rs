@@ -55,8 +55,8 @@ pub(crate) struct InitArgs {
     product_threshold: Option<NonZeroU32>,
 
     /// Least thresholds that the devices have built in: ROOT,TARGETS,DELEGATED
-    #[arg(long, value_name = "N,N,N", value_delimiter = ',', num_args = 3)]
-    device_minimum: Vec<u32>,
+    #[arg(long, value_name = "N,N,N", value_parser = super::minimums)]
+    device_minimum: Option<Minimums>,
 }
 
 impl InitArgs {
@@ -72,14 +72,11 @@ impl InitArgs {
             let signers = signers(&self.product_signers, threshold)?;
             products.push(ProductPlan { name, signers });
         }
-        let mut settings = Settings::default();
-        if let [root, targets, delegated] = *self.device_minimum {
-            settings.device_minimum = Minimums {
-                root,
-                targets,
-                delegated,
-            };
-        }
+        let device_minimum = self.device_minimum.unwrap_or_default();
+        let settings = Settings {
+            device_minimum,
+            ..Settings::default()
+        };
         let plan = InitPlan {
             anchor,
             root,

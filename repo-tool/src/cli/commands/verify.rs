@@ -32,8 +32,8 @@ pub(crate) struct VerifyArgs {
     channel: Option<Channel>,
 
     /// Least thresholds that the devices have built in: ROOT,TARGETS,DELEGATED
-    #[arg(long, value_name = "N,N,N", value_delimiter = ',', num_args = 3)]
-    device_minimum: Vec<u32>,
+    #[arg(long, value_name = "N,N,N", value_parser = super::minimums)]
+    device_minimum: Option<Minimums>,
 }
 
 impl VerifyArgs {
@@ -49,13 +49,7 @@ impl VerifyArgs {
         options.crls = crls;
         options.product = self.product;
         options.channel = self.channel;
-        if let [root, targets, delegated] = *self.device_minimum {
-            options.minimums = Minimums {
-                root,
-                targets,
-                delegated,
-            };
-        }
+        options.minimums = self.device_minimum.unwrap_or_default();
         let bar = Bar::new(context.output.json);
         let report = repo_tool::verify(&self.folder, &options, context.now, &|now| bar.show(now));
         bar.finish();
