@@ -90,14 +90,25 @@ impl Gate {
 
     /// The CAs that issued the certificates in `certificates`, and the anchor: by subject key identifier in hex.
     ///
-    /// What cannot be read is passed over. The certificates prove nothing yet; this is for knowing which lists to fetch
-    /// ([`crl::crl_target_path`]) and for checking them ([`Crl::verify`]).
+    /// Only CAs of chains that lead to the anchor: a chain proves nothing by standing in metadata, and a made-up CA that
+    /// claims a real one's identifier must not be able to replace its revocation list. What cannot be read or does not
+    /// lead there is passed over. This is for knowing which lists to fetch ([`crl::crl_target_path`]) and for checking
+    /// them ([`Crl::verify`]).
     pub fn issuers(&self, certificates: &Certificates) -> BTreeMap<String, Certificate> {
-        let chains = certificates
+        let read = |chain: &[String]| -> Option<Vec<Certificate>> {
+            let chain = chain.iter().take(MAX_CHAIN);
+            chain
+                .map(|pem| Certificate::from_pem("issuer", pem.as_bytes()).ok())
+                .collect()
+        };
+        certificates
             .iter()
-            .flat_map(|(_, chain)| chain.iter().skip(1).take(MAX_CHAIN));
-        chains
-            .filter_map(|pem| Certificate::from_pem("issuer", pem.as_bytes()).ok())
+            .filter_map(|(_, chain)| read(chain))
+            .filter(|chain| {
+                let time = latest_start(chain);
+                path::verify(chain, &self.anchor, Purpose::CodeSigning, time).is_ok()
+            })
+            .flat_map(|chain| chain.into_iter().skip(1))
             .chain([self.anchor.certificate().clone()])
             .filter_map(|ca| ca.subject_key_id().map(|id| (id, ca)))
             .collect()

@@ -62,7 +62,7 @@ pub struct RoleName(String);
 text_type!(RoleName);
 
 impl RoleName {
-    /// Longest role name, in bytes.
+    /// Longest role name, in bytes of its [`RoleName::file_stem`]: a file name has to hold it.
     pub const MAX_LENGTH: usize = 200;
 
     /// `root`
@@ -93,8 +93,8 @@ impl RoleName {
         let refuse = |why| Err(NameError::new("role name", name, why));
         if name.is_empty() {
             refuse("empty")
-        } else if name.len() > Self::MAX_LENGTH {
-            refuse("longer than 200 bytes")
+        } else if file_stem(name).len() > Self::MAX_LENGTH {
+            refuse("longer than 200 bytes when percent-encoded")
         } else if name.chars().any(char::is_control) {
             refuse("has a control character")
         } else if matches!(name, "root" | "timestamp" | "snapshot" | "targets") {
@@ -112,19 +112,23 @@ impl RoleName {
     /// The name as the stem of a file name or URL segment: everything but letters, digits, `-`, `_`, `~` and inner
     /// `.` percent-encoded (RFC 3986, section 2.1), so that no name can leave its folder.
     pub fn file_stem(&self) -> String {
-        let mut out = String::new();
-        for (index, byte) in self.0.bytes().enumerate() {
-            let plain = byte.is_ascii_alphanumeric()
-                || matches!(byte, b'-' | b'_' | b'~')
-                || (byte == b'.' && index > 0);
-            if plain {
-                out.push(char::from(byte));
-            } else {
-                out.push_str(&format!("%{byte:02X}"));
-            }
-        }
-        out
+        file_stem(&self.0)
     }
+}
+
+fn file_stem(name: &str) -> String {
+    let mut out = String::new();
+    for (index, byte) in name.bytes().enumerate() {
+        let plain = byte.is_ascii_alphanumeric()
+            || matches!(byte, b'-' | b'_' | b'~')
+            || (byte == b'.' && index > 0);
+        if plain {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
 }
 
 /// The path of a target: segments joined by `/`, relative, none of them empty, `.` or `..`.

@@ -1,7 +1,7 @@
 //! The client workflow of TUF 1.0.34, section 5, as types: each holds what has been proven so far, and makes the next.
 //!
 //! ```text
-//! RootWalk --finish--> AtRoot --timestamp--> AtTimestamp --snapshot--> AtSnapshot --targets--> AtTargets
+//! RootWalk --confirm--> ConfirmedRoot --in_force--> AtRoot --timestamp--> AtTimestamp --snapshot--> AtSnapshot --targets--> AtTargets
 //! ```
 //!
 //! Files come in as bytes; fetching and storing them is the caller's part, and so is the order of storing: a file may be
@@ -13,7 +13,7 @@ mod root_walk;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub use root_walk::RootWalk;
+pub use root_walk::{ConfirmedRoot, RootWalk};
 
 use crate::digest::{Hashes, Length};
 use crate::envelope::{Unverified, Verified};

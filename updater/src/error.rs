@@ -82,6 +82,13 @@ pub enum Error {
         #[source]
         source: Box<PatchError>,
     },
+    /// The running image, which a delta starts from, cannot be read.
+    #[error("the running image cannot be read")]
+    Running {
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// A slot cannot be read or written.
     #[error(transparent)]
     Slot(#[from] SlotError),
@@ -172,6 +179,12 @@ pub enum TransportError {
         /// Why.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The answer trickles.
+    #[error("the answer of {url} comes too slowly")]
+    TooSlow {
+        /// What was asked for.
+        url: String,
     },
     /// The answer is longer than it may be.
     #[error("the answer of {url} is longer than the {limit} bytes that it may have")]
@@ -319,7 +332,9 @@ impl Error {
             }
             Self::ManifestPath { .. } => "make the release again with repo-tool and have it signed",
             Self::Slot(SlotError::TooLarge { .. }) => "make the image smaller; nothing was written",
-            Self::Slot(_) => "check the storage; the running firmware is untouched",
+            Self::Slot(_) | Self::Running { .. } => {
+                "check the storage; the running firmware is untouched"
+            }
             Self::Store(StoreError::Damaged { .. }) => {
                 "restore the file from a backup, or move it away knowing that its rollback floor is lost"
             }

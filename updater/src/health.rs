@@ -5,6 +5,7 @@
 //! `UPDATER_SLOT`, `UPDATER_VERSION` and `UPDATER_IMAGE_<CLASS>` (the path of each image's place, the class in capitals).
 
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -107,7 +108,9 @@ fn checks(folder: &Path) -> Result<Vec<PathBuf>, Unhealthy> {
         let hidden = path
             .file_name()
             .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        if path.is_file() && !hidden {
+        let executable = std::fs::metadata(&path)
+            .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0);
+        if executable && !hidden {
             paths.push(path);
         }
     }

@@ -1,11 +1,12 @@
 //! The life of an installation: a pure function of (state, event) to state.
 //!
 //! ```text
-//!          Begin           Staged          Armed           Boot (new)       Healthy
-//!   Idle ---------> Installing ---> Staged -----> Armed ------------> Trial --------> Idle (new firmware)
-//!    ^                  |              |            | Boot (old)         | Unhealthy
-//!    |    Abandoned     |  Boot (old):  |            v                   v
-//!    +------------------+  arm again --+      Idle, failed <------ RollingBack --Boot (old)--> Idle, failed
+//!        Begin            Staged          Armed          Boot (new)       Healthy             Committed
+//!   Idle -----> Installing -----> Staged -----> Armed ------------> Trial -----> Committing -----------> Idle (new)
+//!    ^   Abandoned  |  Abandoned   |  ^           | Boot (old)       | Unhealthy      | Boot (old)
+//!    +--------------+--------------+  |           v                  v                v
+//!    |             Boot (other): try it again     Idle, failed <-- RollingBack      Idle, failed
+//!    +--------------------------------+                     Boot (old)
 //! ```
 //!
 //! The state is stored before the action that it announces, so that after a power cut at any instant the next start
@@ -45,6 +46,18 @@ pub struct Firmware {
     pub images: BTreeMap<SlotClass, ImageRef>,
 }
 
+impl Firmware {
+    /// A firmware of which nothing is known: anything is newer.
+    fn unknown() -> Self {
+        Self {
+            version: FirmwareVersion::LOWEST,
+            security_version: 0,
+            manifest: None,
+            images: BTreeMap::new(),
+        }
+    }
+}
+
 /// Where an installation stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "stage", rename_all = "kebab-case")]
@@ -82,6 +95,13 @@ pub enum Stage {
         /// Where it is.
         slot: SlotName,
     },
+    /// The firmware on trial is well: the boot loader is to be told.
+    Committing {
+        /// What is kept.
+        new: Firmware,
+        /// Where it is.
+        slot: SlotName,
+    },
     /// The trial failed: the slot is to be made unbootable, and the old one booted.
     RollingBack {
         /// What failed.
@@ -96,8 +116,8 @@ pub enum Stage {
 /// A release that was tried and failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// Its manifest.
-    pub manifest: Option<Sha256Digest>,
+    /// Its images, by which it is known again.
+    pub images: BTreeMap<SlotClass, ImageRef>,
     /// Its version.
     pub version: FirmwareVersion,
     /// What went wrong.
@@ -113,6 +133,8 @@ pub struct State {
     pub running: Firmware,
     /// The slot that it is in.
     pub slot: SlotName,
+    /// The firmware before, in the other slot.
+    pub previous: Option<Firmware>,
     /// Highest security version that was ever committed.
     pub security_floor: u64,
     /// Where an installation stands.
@@ -150,6 +172,8 @@ pub enum Event {
     },
     /// The firmware on trial is well.
     Healthy,
+    /// The boot loader starts the new firmware from now on.
+    Committed,
     /// The firmware on trial is not well.
     Unhealthy {
         /// Why.
@@ -169,6 +193,8 @@ pub enum Action {
     AwaitRestart(SlotName),
     /// Judge the firmware on trial.
     Judge,
+    /// Make sure that this slot, which runs and is committed, is the one that boots.
+    Keep(SlotName),
     /// Make this slot the one that boots from now on.
     Commit(SlotName),
     /// Make this slot unbootable; the old firmware runs already.
@@ -192,6 +218,7 @@ impl State {
         Self {
             running,
             slot,
+            previous: None,
             security_floor,
             installation: Stage::Idle,
             failed: Vec::new(),
@@ -209,7 +236,7 @@ impl State {
             (S::Idle | S::Installing { .. }, E::Begin { new, slot }) if slot != self.slot => {
                 Ok((self.at(S::Installing { new, slot }), Action::None))
             }
-            (S::Installing { slot, .. }, E::Abandoned) => {
+            (S::Installing { slot, .. } | S::Staged { slot, .. }, E::Abandoned) => {
                 Ok((self.at(S::Idle), Action::Discard(slot)))
             }
             (S::Installing { new, slot }, E::Staged) => {
@@ -222,8 +249,12 @@ impl State {
 
             (stage, E::Boot { slot: booted, boot }) => self.booted(stage, booted, &boot, now),
 
+            // The boot loader first: until it knows, the state must not say that the new firmware is the one.
             (S::Trial { new, slot }, E::Healthy) => {
-                Ok((self.committed(new, slot), Action::Commit(slot)))
+                Ok((self.at(S::Committing { new, slot }), Action::Commit(slot)))
+            }
+            (S::Committing { new, slot }, E::Committed) => {
+                Ok((self.committed(new, slot), Action::None))
             }
             (S::Trial { new, slot }, E::Unhealthy { why }) => Ok((
                 self.at(S::RollingBack { new, slot, why }),
@@ -234,6 +265,21 @@ impl State {
                 event: event.to_string(),
             }),
         }
+    }
+
+    /// The boot loader has started the other slot, by itself or because somebody told it to: what runs is the firmware
+    /// before, and the committed one is tried again, like any other. The security floor stays.
+    fn strayed(self, booted: SlotName) -> (Self, Action) {
+        let (new, slot) = (self.running, self.slot);
+        let running = self.previous.unwrap_or_else(Firmware::unknown);
+        let strayed = Self {
+            running,
+            slot: booted,
+            previous: None,
+            installation: Stage::Staged { new, slot },
+            ..self
+        };
+        (strayed, Action::Arm(slot))
     }
 
     /// What a start from the slot `booted` means.
@@ -247,18 +293,10 @@ impl State {
         use Stage as S;
         match stage {
             S::Idle | S::Installing { .. } if booted == self.slot => {
-                Ok((self, Action::Commit(booted)))
+                Ok((self, Action::Keep(booted)))
             }
-            S::Idle | S::Installing { .. } => {
-                let event = Event::Boot {
-                    slot: booted,
-                    boot: boot.to_owned(),
-                };
-                Err(OutOfOrder {
-                    stage: stage.name().to_owned(),
-                    event: event.to_string(),
-                })
-            }
+            S::Idle | S::Installing { .. } => Ok(self.strayed(booted)),
+            S::Committing { slot, .. } if booted == slot => Ok((self, Action::Commit(slot))),
             S::Armed {
                 slot,
                 boot: armed_in,
@@ -271,7 +309,7 @@ impl State {
             }
             // Staged, and not armed as far as we know: arm (again).
             S::Staged { slot, .. } => Ok((self, Action::Arm(slot))),
-            S::Armed { new, slot, .. } | S::Trial { new, slot } => {
+            S::Armed { new, slot, .. } | S::Trial { new, slot } | S::Committing { new, slot } => {
                 let why =
                     "it did not start: the boot loader went back to the old firmware".to_owned();
                 Ok((self.failed(new, why, now), Action::Discard(slot)))
@@ -293,6 +331,7 @@ impl State {
     fn committed(self, new: Firmware, slot: SlotName) -> Self {
         let security_floor = self.security_floor.max(new.security_version);
         Self {
+            previous: Some(self.running),
             running: new,
             slot,
             security_floor,
@@ -303,7 +342,7 @@ impl State {
 
     fn failed(mut self, new: Firmware, why: String, at: Timestamp) -> Self {
         self.failed.push(Failure {
-            manifest: new.manifest,
+            images: new.images,
             version: new.version,
             why,
             at,
@@ -323,6 +362,7 @@ impl Stage {
             Self::Staged { .. } => "staged",
             Self::Armed { .. } => "armed",
             Self::Trial { .. } => "trial",
+            Self::Committing { .. } => "committing",
             Self::RollingBack { .. } => "rolling back",
         }
     }
@@ -335,6 +375,7 @@ impl Stage {
             | Self::Staged { new, .. }
             | Self::Armed { new, .. }
             | Self::Trial { new, .. }
+            | Self::Committing { new, .. }
             | Self::RollingBack { new, .. } => Some(new),
         }
     }
@@ -351,6 +392,7 @@ impl std::fmt::Display for Event {
             Self::Armed { .. } => f.write_str("arming"),
             Self::Boot { slot, .. } => write!(f, "a start from slot {slot}"),
             Self::Healthy => f.write_str("a good health check"),
+            Self::Committed => f.write_str("committing"),
             Self::Unhealthy { .. } => f.write_str("a failed health check"),
         }
     }
@@ -413,6 +455,8 @@ mod tests {
             Event::Healthy,
         ]);
         assert_eq!(action, Action::Commit(SlotName::B));
+        assert_eq!(state.slot, SlotName::A, "not before the boot loader knows");
+        let (state, _) = state.step(Event::Committed, NOW).unwrap();
         assert_eq!(
             (state.slot, state.running.version.to_string()),
             (SlotName::B, "2.0.0".to_owned())
@@ -480,7 +524,7 @@ mod tests {
         let (state, action) = after(vec![begin(), boot(SlotName::A)]);
         assert_eq!(
             (state.installation.name(), action),
-            ("installing", Action::Commit(SlotName::A))
+            ("installing", Action::Keep(SlotName::A))
         );
     }
 
@@ -498,6 +542,52 @@ mod tests {
     }
 
     #[test]
+    fn a_boot_loader_that_goes_astray_is_followed() {
+        let (state, _) = after(vec![
+            begin(),
+            Event::Staged,
+            armed(),
+            boot(SlotName::B),
+            Event::Healthy,
+            Event::Committed,
+        ]);
+        let (state, action) = state.step(boot(SlotName::A), NOW).unwrap();
+        assert_eq!(action, Action::Arm(SlotName::B));
+        assert_eq!(
+            (
+                state.running.version.to_string().as_str(),
+                state.security_floor
+            ),
+            ("1.0.0", 2)
+        );
+        // The slot cannot be used any more: the device goes on with what runs.
+        let (state, _) = state.step(Event::Abandoned, NOW).unwrap();
+        let (state, action) = state.step(boot(SlotName::A), NOW).unwrap();
+        assert_eq!(
+            (state.slot, action),
+            (SlotName::A, Action::Keep(SlotName::A))
+        );
+    }
+
+    #[test]
+    fn a_cut_while_committing_is_understood() {
+        let (state, _) = after(vec![
+            begin(),
+            Event::Staged,
+            armed(),
+            boot(SlotName::B),
+            Event::Healthy,
+        ]);
+        let (_, action) = state.clone().step(boot(SlotName::B), NOW).unwrap();
+        assert_eq!(action, Action::Commit(SlotName::B));
+        let (state, action) = state.step(boot(SlotName::A), NOW).unwrap();
+        assert_eq!(
+            (state.failed.len(), action),
+            (1, Action::Discard(SlotName::B))
+        );
+    }
+
+    #[test]
     fn never_installs_over_the_running_slot() {
         let state = State::factory(firmware("1.0.0", 1), SlotName::A);
         let event = Event::Begin {
@@ -508,10 +598,9 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// Whatever happens in whatever order, the security floor never falls and only a healthy trial changes the
-        /// running firmware.
+        /// Whatever happens in whatever order: the security floor never falls, and a start is always understood.
         #[test]
-        fn invariants_hold_for_all_orders(choices in proptest::collection::vec(0_u8..8, 0..40)) {
+        fn invariants_hold_for_all_orders(choices in proptest::collection::vec(0_u8..9, 0..40)) {
             let mut state = State::factory(firmware("1.0.0", 1), SlotName::A);
             for choice in choices {
                 let other = state.slot.other();
@@ -523,13 +612,14 @@ mod tests {
                     4 => boot(SlotName::A),
                     5 => boot(SlotName::B),
                     6 => Event::Healthy,
+                    7 => Event::Committed,
                     _ => Event::Unhealthy { why: "bad".to_owned() },
                 };
-                let healthy = event == Event::Healthy;
-                let before = state.clone();
-                if let Ok((after, _)) = state.clone().step(event, NOW) {
-                    proptest::prop_assert!(after.security_floor >= before.security_floor);
-                    proptest::prop_assert!(after.running == before.running || healthy);
+                let start = matches!(event, Event::Boot { .. });
+                let result = state.clone().step(event, NOW);
+                proptest::prop_assert!(!start || result.is_ok(), "{:?}", result);
+                if let Ok((after, _)) = result {
+                    proptest::prop_assert!(after.security_floor >= state.security_floor);
                     state = after;
                 }
             }

@@ -62,12 +62,20 @@ impl MetadataStore {
         durable::remove_durable(&self.path(role)).map_err(StoreError::Storage)
     }
 
-    /// Stores a root of the walk: first in the history, then as the current one.
+    /// Stores a root of the walk in the history.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    pub fn save_historic_root(&self, version: Version, bytes: &[u8]) -> Result<(), StoreError> {
+        write(&self.historic_root(version), bytes)
+    }
+
+    /// Stores the current root, and has it in the history.
     ///
     /// # Errors
     /// If the storage fails.
     pub fn save_root(&self, version: Version, bytes: &[u8]) -> Result<(), StoreError> {
-        write(&self.historic_root(version), bytes)?;
+        self.save_historic_root(version, bytes)?;
         self.save(&RoleName::root(), bytes)
     }
 

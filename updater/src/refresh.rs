@@ -69,7 +69,8 @@ impl Client<'_> {
                 Step::Fetch { role, file } => (role, file),
                 _ => return Ok(None),
             };
-            if let Some(bytes) = self.store.load(&role)?
+            // A local copy saves a request; one that cannot be used costs one.
+            if let Ok(Some(bytes)) = self.store.load(&role)
                 && search.supply(&bytes).is_ok()
             {
                 continue;
@@ -79,7 +80,7 @@ impl Client<'_> {
             } else {
                 String::new()
             };
-            let limit = file.bound(self.limits.targets_length).most();
+            let limit = file.most(self.limits.targets_length);
             let name = format!("{prefix}{role}.json");
             let bytes = self.metadata(&name, limit).await?;
             search.supply(&bytes)?;
@@ -121,34 +122,32 @@ impl Client<'_> {
 
     async fn root(&mut self, factory_root: &[u8], now: ReferenceTime) -> Result<AtRoot, Error> {
         let (start, stored) = self.newest_local_root(factory_root)?;
-        let mut walk = RootWalk::from_trusted(&start, self.gate()?)?;
-        if !stored {
-            self.store.save_root(walk.root().common.version, &start)?;
-        }
+        // The walk goes without revocation lists, its end is judged under them: see `RootWalk::confirm`.
+        let mut walk = RootWalk::from_trusted(&start, self.trust.gate(Vec::new()))?;
+        let mut newest = (!stored).then_some(start);
         // 5.3.3: a bounded number of steps; what is beyond is taken up by the next run.
         for _ in 0..self.limits.root_rotations {
             let next = walk.next_version()?;
             let name = format!("{next}.root.json");
-            let Some(bytes) = fetch(
-                self.transport,
-                Part::Metadata,
-                &name,
-                self.limits.root_length,
-            )
-            .await?
-            else {
+            let limit = self.limits.root_length;
+            let Some(bytes) = fetch(self.transport, Part::Metadata, &name, limit).await? else {
                 break;
             };
             walk.step(&bytes)?;
-            self.store.save_root(next, &bytes)?;
+            self.store.save_historic_root(next, &bytes)?;
+            newest = Some(bytes);
         }
-        let root = walk.finish(now)?;
-        if root.online_keys_rotated() {
-            // 5.3.11: recovers from a fast-forward attack.
+        let confirmed = walk.confirm(now, self.gate()?)?;
+        if confirmed.online_keys_rotated() {
+            // 5.3.11, to recover from a fast-forward attack: before the root is stored, so that it cannot be forgotten.
             self.store.remove(&RoleName::timestamp())?;
             self.store.remove(&RoleName::snapshot())?;
         }
-        Ok(root)
+        if let Some(bytes) = newest {
+            self.store
+                .save_root(confirmed.root().common.version, &bytes)?;
+        }
+        Ok(confirmed.in_force()?)
     }
 
     async fn timestamp(&mut self, root: &AtRoot) -> Result<AtTimestamp, Error> {
@@ -178,7 +177,7 @@ impl Client<'_> {
         let file = timestamp.snapshot_file();
         let name = versioned(root, file.version, "snapshot");
         let bytes = self
-            .metadata(&name, file.bound(self.limits.snapshot_length).most())
+            .metadata(&name, file.most(self.limits.snapshot_length))
             .await?;
         let snapshot = timestamp.snapshot(local.as_ref().map(|(_, local)| local), &bytes)?;
         self.store.save(&role, &bytes)?;
@@ -187,7 +186,7 @@ impl Client<'_> {
 
     async fn targets(&mut self, root: &AtRoot, snapshot: &AtSnapshot) -> Result<AtTargets, Error> {
         let role = RoleName::targets();
-        if let Some(bytes) = self.store.load(&role)?
+        if let Ok(Some(bytes)) = self.store.load(&role)
             && let Ok(same) = snapshot.targets(&bytes)
         {
             return Ok(same);
@@ -195,7 +194,7 @@ impl Client<'_> {
         let file = snapshot.targets_file()?;
         let name = versioned(root, file.version, "targets");
         let bytes = self
-            .metadata(&name, file.bound(self.limits.targets_length).most())
+            .metadata(&name, file.most(self.limits.targets_length))
             .await?;
         let targets = snapshot.targets(&bytes)?;
         self.store.save(&role, &bytes)?;

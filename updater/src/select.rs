@@ -25,8 +25,8 @@ pub struct Device<'a> {
     pub seed: &'a str,
     /// Slot classes and their capacities in bytes.
     pub slots: &'a [(SlotClass, u64)],
-    /// Releases that failed here, by the digest of their manifest.
-    pub failed: &'a [(Sha256Digest, String)],
+    /// Firmware that failed here, by the digests of its images, and why.
+    pub failed: &'a [(Vec<Sha256Digest>, String)],
 }
 
 /// What to do about a release.
@@ -153,13 +153,8 @@ impl fmt::Display for Reason {
     }
 }
 
-/// Decides about a release. `manifest_digest` names it in the list of those that failed.
-pub fn decide(
-    device: &Device<'_>,
-    manifest: &ReleaseManifest,
-    manifest_digest: &Sha256Digest,
-    now: ReferenceTime,
-) -> Decision {
+/// Decides about a release.
+pub fn decide(device: &Device<'_>, manifest: &ReleaseManifest, now: ReferenceTime) -> Decision {
     if (&manifest.product, &manifest.channel) != (device.product, device.channel) {
         return Decision::NotTaken(Reason::Misplaced {
             expected: format!("{}/{}", device.product, device.channel),
@@ -169,15 +164,10 @@ pub fn decide(
     if manifest.version == *device.version {
         return Decision::UpToDate;
     }
-    refusal(device, manifest, manifest_digest, now).map_or(Decision::Install, Decision::NotTaken)
+    refusal(device, manifest, now).map_or(Decision::Install, Decision::NotTaken)
 }
 
-fn refusal(
-    device: &Device<'_>,
-    manifest: &ReleaseManifest,
-    manifest_digest: &Sha256Digest,
-    now: ReferenceTime,
-) -> Option<Reason> {
+fn refusal(device: &Device<'_>, manifest: &ReleaseManifest, now: ReferenceTime) -> Option<Reason> {
     if manifest.version < *device.version {
         let (running, offered) = (device.version.clone(), manifest.version.clone());
         return Some(Reason::OlderVersion { running, offered });
@@ -202,11 +192,9 @@ fn refusal(
             requires: requires.clone(),
         });
     }
-    if let Some((_, why)) = device
-        .failed
-        .iter()
-        .find(|(digest, _)| digest == manifest_digest)
-    {
+    // Known again by its images: what failed does not become better by another manifest around it.
+    let images: Vec<Sha256Digest> = manifest.images.values().map(|image| image.sha256).collect();
+    if let Some((_, why)) = device.failed.iter().find(|(failed, _)| *failed == images) {
         return Some(Reason::FailedBefore { why: why.clone() });
     }
     slots(device, manifest).or_else(|| {
@@ -280,7 +268,7 @@ mod tests {
         manifest
     }
 
-    fn decided(manifest: &ReleaseManifest, failed: &[(Sha256Digest, String)]) -> String {
+    fn decided(manifest: &ReleaseManifest, failed: &[(Vec<Sha256Digest>, String)]) -> String {
         let device = Device {
             product: &"router-x".parse().unwrap(),
             hardware: &"rev-a".parse().unwrap(),
@@ -291,12 +279,7 @@ mod tests {
             slots: &[("rootfs".parse().unwrap(), 100)],
             failed,
         };
-        match decide(
-            &device,
-            manifest,
-            &Sha256Digest::of(b"manifest"),
-            Timestamp::EPOCH,
-        ) {
+        match decide(&device, manifest, Timestamp::EPOCH) {
             Decision::NotTaken(reason) => reason.to_string(),
             other => format!("{other:?}"),
         }
@@ -354,7 +337,7 @@ mod tests {
         for (version, change, expected) in cases {
             assert_eq!(decided(&manifest(version, change), &[]), expected);
         }
-        let failed = [(Sha256Digest::of(b"manifest"), "no network".to_owned())];
+        let failed = [(vec![Sha256Digest::of(b"image")], "no network".to_owned())];
         assert_eq!(
             decided(&manifest("1.2.0", |_| {}), &failed),
             "it failed here before: no network"

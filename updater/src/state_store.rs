@@ -1,12 +1,12 @@
-//! What the device remembers of installations, and its time floor: `state.json` and `time-floor` in the state folder.
+//! What the device remembers of installations, and its time floor: `state.json` and `time-floor.json` in the state folder.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use device_pki::durable;
-use metadata_schema::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::clock::TimeFloor;
 use crate::error::StoreError;
 use crate::lifecycle::State;
 
@@ -83,26 +83,28 @@ impl StateStore {
     ///
     /// # Errors
     /// If the file is there and cannot be used.
-    pub fn time_floor(&self) -> Result<Option<Timestamp>, StoreError> {
-        let path = self.folder.join("time-floor");
-        let Some(bytes) = read(&path, 64)? else {
+    pub fn time_floor(&self) -> Result<Option<TimeFloor>, StoreError> {
+        let path = self.folder.join("time-floor.json");
+        let Some(bytes) = read(&path, 1024)? else {
             return Ok(None);
         };
-        let parsed = String::from_utf8_lossy(&bytes).trim().parse();
-        parsed.map(Some).map_err(
-            |e: metadata_schema::time::TimestampError| StoreError::Damaged {
-                path,
-                why: e.to_string(),
-            },
-        )
+        let damaged = |e: serde_json::Error| StoreError::Damaged {
+            path,
+            why: e.to_string(),
+        };
+        serde_json::from_slice(&bytes).map(Some).map_err(damaged)
     }
 
     /// Stores the time floor.
     ///
     /// # Errors
     /// If the storage fails.
-    pub fn save_time_floor(&self, floor: Timestamp) -> Result<(), StoreError> {
-        self.write("time-floor", format!("{floor}\n").as_bytes())
+    pub fn save_time_floor(&self, floor: TimeFloor) -> Result<(), StoreError> {
+        let text = serde_json::to_vec(&floor).map_err(|e| StoreError::Damaged {
+            path: self.folder.join("time-floor.json"),
+            why: e.to_string(),
+        })?;
+        self.write("time-floor.json", &text)
     }
 
     /// How far a payload had been written when the run ended, if that is known: the bytes of a checkpoint.

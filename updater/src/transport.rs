@@ -8,6 +8,7 @@ pub mod http;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -48,11 +49,29 @@ pub trait Body: Send {
     fn piece(&mut self) -> Answer<'_, Option<Bytes>>;
 }
 
+/// Longest that a file which is fetched whole may take.
+const WHOLE_FILE: Duration = Duration::from_secs(600);
+
 /// Fetches a whole file of at most `limit` bytes; none if it is not there.
 ///
 /// # Errors
-/// If it is longer, or does not arrive.
+/// If it is longer, does not arrive, or takes longer than ten minutes (slow retrieval).
 pub async fn fetch(
+    transport: &mut dyn Transport,
+    part: Part,
+    path: &str,
+    limit: u64,
+) -> Result<Option<Vec<u8>>, TransportError> {
+    let slow = |_elapsed| TransportError::TooSlow {
+        url: path.to_owned(),
+    };
+    let whole = fetch_whole(transport, part, path, limit);
+    tokio::time::timeout(WHOLE_FILE, whole)
+        .await
+        .map_err(slow)?
+}
+
+async fn fetch_whole(
     transport: &mut dyn Transport,
     part: Part,
     path: &str,

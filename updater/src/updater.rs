@@ -1,16 +1,14 @@
-//! The whole agent: settle what the last boot means, refresh, select, install.
+//! The whole agent: settle what the last start means, refresh, select, install.
+
+mod network;
+mod settle;
+mod tell;
 
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
 
-use device_pki::{
-    Clock, DeviceReport, Identity, ReportEvent, RevocationPolicy, Revocations, SystemEntropy,
-    TrustAnchor,
-};
-use device_pki::{durable, report, tls};
+use device_pki::{Certificate, ReportEvent, durable};
 use metadata_schema::digest::Sha256Digest;
 use metadata_schema::limits::Limits;
 use metadata_schema::release::FirmwareVersion;
@@ -22,18 +20,15 @@ use crate::boot::{BootControl, BootStatus};
 use crate::clock::{Source, TimeFloor};
 use crate::config::{BootConfig, Config};
 use crate::error::{Error, StoreError};
-use crate::health::{self, Subject};
 use crate::install::{Offer, PayloadKind, Transfer, find_offer};
-use crate::lifecycle::{Action, Event, Firmware, ImageRef, Stage, State};
+use crate::lifecycle::{Action, Event, Firmware, ImageRef, State};
 use crate::metadata_store::MetadataStore;
 use crate::progress::Progress;
 use crate::refresh::Client;
-use crate::report::Outbox;
 use crate::select::{Decision, Device, decide};
-use crate::slot::{SlotGroup, SlotName, StagedSlot};
+use crate::slot::{SlotGroup, SlotName};
 use crate::state_store::StateStore;
-use crate::transport::http::{self, Http};
-use crate::trust::Trust;
+use network::Network;
 
 /// Longest root metadata that comes with the firmware, in bytes.
 const MAX_ROOT: u64 = 1024 * 1024;
@@ -90,14 +85,11 @@ pub struct Updater {
     store: MetadataStore,
     states: StateStore,
     state: State,
-    outbox: Outbox,
-    anchor: TrustAnchor,
-    identity: Identity,
     _lock: File,
 }
 
 impl Updater {
-    /// Opens everything that the configuration names, and takes the lock.
+    /// Opens the state, the slots and the boot loader, and takes the lock.
     ///
     /// # Errors
     /// If something is missing, damaged, or another updater is at work.
@@ -115,16 +107,10 @@ impl Updater {
             Some(state) => state,
             None => factory_state(&config, boot.status()?.booted),
         };
-        let anchor = durable::read_bounded(&config.trust.anchor, MAX_ROOT)
-            .and_then(|pem| TrustAnchor::from_pem(&pem));
         Ok(Self {
             slots,
             boot,
             store: MetadataStore::open(&config.state.join("metadata"))?,
-            outbox: Outbox::open(&config.state.join("reports"))?,
-            anchor: anchor.map_err(Error::Identity)?,
-            identity: Identity::load(&config.identity.certificate, &config.identity.key)
-                .map_err(Error::Identity)?,
             states,
             state,
             config,
@@ -158,7 +144,7 @@ impl Updater {
         Ok(self.floor()?.reference(system))
     }
 
-    /// One whole run: what the last boot means, and then, unless the device has to restart, an update if there is one.
+    /// One whole run: what the last start means, and then, unless the device has to restart, an update if there is one.
     ///
     /// # Errors
     /// Whatever went wrong; the running firmware is untouched. [`Error::TrialFailed`] if the firmware on trial was not well.
@@ -167,71 +153,21 @@ impl Updater {
         system: Timestamp,
         progress: &mut dyn Progress,
     ) -> Result<Outcome, Error> {
-        let (now, _) = self.reference_time(system)?;
-        let settled = self.settle(now).await;
-        self.send_reports(now).await;
-        if let Some(outcome) = settled? {
-            return Ok(outcome);
-        }
-        let result = self.update(now, progress).await;
-        if let Err(e) = &result
-            && !matches!(e, Error::Transport(_))
-        {
-            self.tell(
-                ReportEvent::Refused,
-                &crate::cli::output::in_one_line(e),
-                None,
-                now,
-            );
-        }
-        self.send_reports(now).await;
-        result
-    }
-
-    /// Finds out what the last boot means, and acts on it. It needs no network, and no unexpired metadata.
-    ///
-    /// # Errors
-    /// If the firmware on trial is not well, or the boot loader cannot be set.
-    pub async fn settle(&mut self, now: ReferenceTime) -> Result<Option<Outcome>, Error> {
-        let BootStatus { boot, booted, .. } = self.boot.status()?;
-        let failures = self.state.failed.len();
-        let mut action = self.event(Event::Boot { slot: booted, boot }, now)?;
-        if self.state.failed.len() > failures
-            && let Some(failure) = self.state.failed.last().cloned()
-        {
-            let detail = format!("{}: {}", failure.version, failure.why);
-            self.tell(ReportEvent::RolledBack, &detail, None, now);
-        }
-        loop {
-            match action {
-                Action::None => return Ok(None),
-                Action::AwaitRestart(slot) => return Ok(self.armed(slot)),
-                Action::Arm(slot) => {
-                    let expected = self
-                        .state
-                        .installation
-                        .new_firmware()
-                        .map(|f| f.images.clone())
-                        .unwrap_or_default();
-                    let staged = StagedSlot::again(&self.slots, slot, &expected)?;
-                    return self.arm(&staged, now).map(|()| self.armed(slot));
-                }
-                Action::Discard(slot) => {
-                    self.boot.mark_unbootable(slot)?;
-                    self.boot.commit(booted)?;
-                    return Ok(None);
-                }
-                Action::Judge => action = self.judge(booted, now)?,
-                Action::Commit(slot) => {
-                    self.boot.commit(slot)?;
-                    return Ok(self.just_committed(slot, now));
-                }
-                Action::RollBack(slot) => {
-                    self.boot.give_up(slot)?;
-                    return Err(self.trial_failed(slot));
-                }
+        // Settling decides nothing by the time, so a damaged floor must not keep it from happening.
+        let time = self.reference_time(system);
+        let settled = self.settle(time.as_ref().map_or(system, |(now, _)| *now));
+        let result = match settled {
+            Ok(Some(outcome)) => Ok(outcome),
+            Err(e) => Err(e),
+            Ok(None) => {
+                let (now, _) = self.reference_time(system)?;
+                self.update_and_tell(now, progress).await
             }
+        };
+        if let Ok((now, _)) = time {
+            self.send_reports(now).await;
         }
+        result
     }
 
     /// Looks what there is, and installs nothing.
@@ -240,19 +176,39 @@ impl Updater {
     /// If metadata cannot be fetched or is refused.
     pub async fn check(&mut self, system: Timestamp) -> Result<Checked, Error> {
         let time = self.reference_time(system)?;
-        let (mut http, trust) = self.network(time.0)?;
-        let mut client = self.client(&mut http, &trust);
-        let found = refreshed(&mut client, &self.config, time.0).await?;
-        self.raise_floor(&found.0)?;
-        let offer = found.1.map(|offer| {
+        let mut network = Network::open(&self.config, &self.store, time.0)?;
+        let mut client = Client {
+            transport: &mut network.http,
+            store: &self.store,
+            trust: &network.trust,
+            limits: Limits::default(),
+        };
+        let (set, offer) = refreshed(&mut client, &self.config, time.0).await?;
+        self.raise_floor(&set)?;
+        let decided = offer.map(|offer| {
             let decision = self.decide(&offer, time.0);
             decision.map(|decision| (offer, decision))
         });
         Ok(Checked {
             running: self.state.running.version.clone(),
-            offer: offer.transpose()?,
+            offer: decided.transpose()?,
             time,
         })
+    }
+
+    async fn update_and_tell(
+        &mut self,
+        now: ReferenceTime,
+        progress: &mut dyn Progress,
+    ) -> Result<Outcome, Error> {
+        let result = self.update(now, progress).await;
+        if let Err(e) = &result
+            && !matches!(e, Error::Transport(_))
+        {
+            let detail = crate::cli::output::in_one_line(e);
+            self.tell(ReportEvent::Refused, &detail, None, now);
+        }
+        result
     }
 
     async fn update(
@@ -260,12 +216,12 @@ impl Updater {
         now: ReferenceTime,
         progress: &mut dyn Progress,
     ) -> Result<Outcome, Error> {
-        let (mut http, trust) = self.network(now)?;
+        let mut network = Network::open(&self.config, &self.store, now)?;
         let store = self.store.clone();
         let mut client = Client {
-            transport: &mut http,
+            transport: &mut network.http,
             store: &store,
-            trust: &trust,
+            trust: &network.trust,
             limits: Limits::default(),
         };
         let (mut set, offer) = refreshed(&mut client, &self.config, now).await?;
@@ -354,123 +310,38 @@ impl Updater {
         })
     }
 
-    fn arm(&mut self, staged: &StagedSlot, now: ReferenceTime) -> Result<(), Error> {
-        self.boot.arm(staged)?;
-        let boot = self.boot.status()?.boot;
-        self.event(Event::Armed { boot }, now).map(drop)
-    }
-
-    fn armed(&self, slot: SlotName) -> Option<Outcome> {
-        let version = self.state.installation.new_firmware()?.version.clone();
-        let (downloaded, kind, signed_by) = (0, PayloadKind::Delta, Vec::new());
-        Some(Outcome::Armed {
-            version,
-            slot,
-            downloaded,
-            kind,
-            signed_by,
-        })
-    }
-
-    fn judge(&mut self, slot: SlotName, now: ReferenceTime) -> Result<Action, Error> {
-        let folder = self.config.hooks.join("health.d/required");
-        let deadline = Duration::from_secs(self.config.health_deadline);
-        match health::check(&folder, &self.subject(slot), deadline) {
-            Ok(passed) => {
-                tracing::info!(?passed, "the firmware on trial is well");
-                self.event(Event::Healthy, now)
-            }
-            Err(unhealthy) => {
-                let why = unhealthy.to_string();
-                tracing::warn!(why, "the firmware on trial is not well");
-                self.event(Event::Unhealthy { why }, now)
-            }
-        }
-    }
-
-    fn subject(&self, slot: SlotName) -> Subject {
-        let version = self
-            .state
-            .installation
-            .new_firmware()
-            .map(|f| f.version.to_string())
-            .unwrap_or_default();
-        let mut variables = vec![
-            ("UPDATER_SLOT".to_owned(), slot.to_string()),
-            ("UPDATER_VERSION".to_owned(), version),
-        ];
-        for class in self.config.slots.keys() {
-            if let Some(place) = self.slots.place(slot, class) {
-                let class = class.as_str().to_uppercase().replace(['-', '.'], "_");
-                variables.push((
-                    format!("UPDATER_IMAGE_{class}"),
-                    place.path().display().to_string(),
-                ));
-            }
-        }
-        Subject { variables }
-    }
-
-    /// Whether the commit that was just made is of new firmware, and not the one of every boot.
-    fn just_committed(&mut self, slot: SlotName, now: ReferenceTime) -> Option<Outcome> {
-        let version = self.state.running.version.clone();
-        let reported = self.states.folder().join("committed");
-        let known = durable::read_bounded(&reported, 128).ok();
-        if known.as_deref() == Some(version.to_string().as_bytes())
-            || self.state.running.manifest.is_none()
-        {
-            return None;
-        }
-        self.tell(
-            ReportEvent::Committed,
-            &format!("{version} in slot {slot}"),
-            None,
-            now,
-        );
-        if let Err(e) = durable::write(&reported, version.to_string().as_bytes(), 0o600) {
-            tracing::warn!(error = %e, "the commit will be reported again");
-        }
-        Some(Outcome::Committed { version, slot })
-    }
-
-    fn trial_failed(&self, slot: SlotName) -> Error {
-        let version = self
-            .state
-            .installation
-            .new_firmware()
-            .map(|f| f.version.to_string())
-            .unwrap_or_default();
-        let why = match &self.state.installation {
-            Stage::RollingBack { why, .. } => why.clone(),
-            _ => String::new(),
-        };
-        Error::TrialFailed { version, slot, why }
-    }
-
     fn decide(&self, offer: &Offer, now: ReferenceTime) -> Result<Decision, Error> {
         let capacities = self.slots.capacities()?;
-        let failed: Vec<(Sha256Digest, String)> = self
+        let failed: Vec<(Vec<Sha256Digest>, String)> = self
             .state
             .failed
             .iter()
-            .filter_map(|f| Some((f.manifest?, f.why.clone())))
+            .map(|failure| {
+                let images = failure.images.values().map(|image| image.sha256);
+                (images.collect(), failure.why.clone())
+            })
             .collect();
-        let seed = self
-            .identity
-            .device()
-            .map(|urn| urn.to_string())
-            .unwrap_or_default();
         let device = Device {
             product: &self.config.device.product,
             hardware: &self.config.device.hardware,
             channel: &self.config.device.channel,
             version: &self.state.running.version,
             security_version: self.state.security_floor,
-            seed: &seed,
+            seed: &self.seed()?,
             slots: &capacities,
             failed: &failed,
         };
-        Ok(decide(&device, &offer.manifest, &offer.digest, now))
+        Ok(decide(&device, &offer.manifest, now))
+    }
+
+    /// What decides the device's place in a rollout: its URN.
+    fn seed(&self) -> Result<String, Error> {
+        let path = &self.config.identity.certificate;
+        let pem = durable::read_bounded(path, MAX_ROOT).map_err(Error::Identity)?;
+        let chain = Certificate::chain_from_pem(&path.display().to_string(), &pem)
+            .map_err(Error::Identity)?;
+        let urn = chain.first().and_then(Certificate::device);
+        Ok(urn.map(|urn| urn.to_string()).unwrap_or_default())
     }
 
     /// Stores what follows from an event, before anything is done about it.
@@ -484,112 +355,21 @@ impl Updater {
     }
 
     fn floor(&self) -> Result<TimeFloor, Error> {
-        Ok(TimeFloor::new(
-            self.states.time_floor()?,
-            self.config.factory.build_time,
-        ))
+        let build_time = self.config.factory.build_time;
+        let stored = self.states.time_floor()?;
+        Ok(stored.map_or(TimeFloor::factory(build_time), |floor| {
+            floor.at_least(build_time)
+        }))
     }
 
     fn raise_floor(&self, set: &AtTargets) -> Result<(), Error> {
         let before = self.floor()?;
-        let people = [&set.root().common, &set.targets().common];
-        let floor = people.iter().fold(before, |floor, common| {
-            floor.raised_by_people(common.issued)
-        });
-        let floor = floor.raised_by_online_key(set.timestamp().common.issued);
+        let people = [set.root().common.issued, set.targets().common.issued];
+        let floor = before.raised(&people, set.timestamp().common.issued);
         if floor != before {
-            self.states.save_time_floor(floor.time())?;
+            self.states.save_time_floor(floor)?;
         }
         Ok(())
-    }
-
-    fn network(&self, now: ReferenceTime) -> Result<(Http, Trust), Error> {
-        let trust = Trust::Pki {
-            anchor: Box::new(self.anchor.clone()),
-            minimum: self.config.trust.minimum_thresholds,
-        };
-        let client = self.http_client(now)?;
-        let http = Http::new(
-            client,
-            &self.config.server.metadata,
-            &self.config.server.targets,
-        );
-        Ok((http, trust))
-    }
-
-    fn http_client(&self, now: ReferenceTime) -> Result<reqwest::Client, Error> {
-        let mut lists = Vec::new();
-        for (path, bytes) in self.store.load_crls()? {
-            let damaged = |e: device_pki::Error| StoreError::Damaged {
-                path: path.clone(),
-                why: e.to_string(),
-            };
-            lists.push(device_pki::Crl::from_der("revocation list", &bytes).map_err(damaged)?);
-        }
-        let trust = device_pki::Trust {
-            anchor: self.anchor.clone(),
-            revocations: Arc::new(Revocations::new(lists)),
-            policy: RevocationPolicy::Available,
-            clock: Clock::Fixed(now),
-        };
-        let tls = tls::device_client(&self.identity, &trust).map_err(Error::Identity)?;
-        Ok(http::client(tls)?)
-    }
-
-    fn client<'a>(&'a self, http: &'a mut Http, trust: &'a Trust) -> Client<'a> {
-        Client {
-            transport: http,
-            store: &self.store,
-            trust,
-            limits: Limits::default(),
-        }
-    }
-
-    /// Writes a report. Reporting never decides anything, so what goes wrong is only logged.
-    fn tell(
-        &self,
-        event: ReportEvent,
-        detail: &str,
-        payload: Option<(u64, PayloadKind)>,
-        now: ReferenceTime,
-    ) {
-        let written = || -> Result<(), Error> {
-            let Some(device) = self.identity.device() else {
-                return Ok(());
-            };
-            let report = DeviceReport {
-                format: report::FORMAT,
-                id: DeviceReport::random_id(&mut SystemEntropy).map_err(Error::Identity)?,
-                device,
-                sent: now,
-                product: self.config.device.product.to_string(),
-                hardware: self.config.device.hardware.to_string(),
-                slot: self.state.slot.to_string(),
-                firmware_version: self.state.running.version.to_string(),
-                event,
-                detail: detail.chars().take(1000).collect(),
-                bytes_downloaded: payload.map_or(0, |(bytes, _)| bytes),
-                payload_kind: payload
-                    .map(|(_, kind)| kind.to_string())
-                    .unwrap_or_default(),
-            };
-            Ok(self.outbox.add(&report)?)
-        };
-        if let Err(e) = written() {
-            tracing::warn!(error = %e, "no report could be written");
-        }
-    }
-
-    async fn send_reports(&self, now: ReferenceTime) {
-        let Some(url) = &self.config.server.reports else {
-            return;
-        };
-        match self.http_client(now) {
-            Ok(client) => {
-                self.outbox.send(&client, url).await;
-            }
-            Err(e) => tracing::warn!(error = %e, "reports wait"),
-        }
     }
 }
 

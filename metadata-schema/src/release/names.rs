@@ -115,6 +115,9 @@ pub fn manifest_path(product: &Product, channel: &Channel) -> Result<TargetPath,
 pub struct FirmwareVersion(semver::Version);
 
 impl FirmwareVersion {
+    /// 0.0.0, which no release is older than (pre-releases of it apart).
+    pub const LOWEST: Self = Self(semver::Version::new(0, 0, 0));
+
     /// Reads a JSON string that stands at the path `at`.
     ///
     /// # Errors

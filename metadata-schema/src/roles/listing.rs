@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Common, Role};
-use crate::digest::{Hashes, Length};
+use crate::digest::Hashes;
 use crate::json::{Fields, Json, Object, ShapeError};
 use crate::name::{RoleName, Version};
 
@@ -31,9 +31,9 @@ impl MetaFile {
         }
     }
 
-    /// How much may be read of it, where at most `limit` bytes are accepted if no length is said.
-    pub fn bound(&self, limit: u64) -> Length {
-        self.length.map_or(Length::AtMost(limit), Length::Exactly)
+    /// Bytes that may be read of it: its length, if said, and never more than `limit`.
+    pub fn most(&self, limit: u64) -> u64 {
+        self.length.map_or(limit, |length| length.min(limit))
     }
 
     fn from_json(json: Json, at: &str) -> Result<Self, ShapeError> {

@@ -98,18 +98,71 @@ impl RootWalk {
         }
     }
 
-    /// Ends the walk: the last root must be in force at the reference time (5.3.10), its signers' certificates too.
+    /// Counts the last root's own signatures again at the reference time, under the gate that holds from here on. Store the
+    /// root as the current one when this has returned, whether it has expired or not.
+    ///
+    /// The walk goes by a gate that knows no revocation lists: a list must not keep a device from following honest roots
+    /// that somebody signed before leaving. What the walk leads to has to hold under the lists, and a thief of revoked keys
+    /// cannot make it hold.
     ///
     /// # Errors
-    /// If it has expired, or lost its threshold.
+    /// If the root loses its threshold.
+    pub fn confirm(
+        self,
+        now: ReferenceTime,
+        gate: SharedGate,
+    ) -> Result<ConfirmedRoot, MetadataError> {
+        let Self { root, rotated, .. } = self;
+        root.recount(&root.authority(&root.root), &*gate, When::At(now))?;
+        Ok(ConfirmedRoot {
+            gate,
+            now,
+            root,
+            rotated,
+        })
+    }
+
+    /// [`RootWalk::confirm`] under the gate of the walk, and [`ConfirmedRoot::in_force`].
+    ///
+    /// # Errors
+    /// If the root loses its threshold, or has expired.
     pub fn finish(self, now: ReferenceTime) -> Result<AtRoot, MetadataError> {
+        let gate = Arc::clone(&self.gate);
+        self.confirm(now, gate)?.in_force()
+    }
+}
+
+/// The end of a walk: the newest root there is, by its own threshold.
+pub struct ConfirmedRoot {
+    gate: SharedGate,
+    now: ReferenceTime,
+    root: Verified<Root>,
+    rotated: bool,
+}
+
+impl ConfirmedRoot {
+    /// The root.
+    pub fn root(&self) -> &Verified<Root> {
+        &self.root
+    }
+
+    /// Whether the walk took a timestamp or snapshot key out of force: see [`AtRoot::online_keys_rotated`].
+    pub fn online_keys_rotated(&self) -> bool {
+        self.rotated
+    }
+
+    /// The root must not have expired (5.3.10).
+    ///
+    /// # Errors
+    /// If it has.
+    pub fn in_force(self) -> Result<AtRoot, MetadataError> {
         let Self {
             gate,
+            now,
             root,
             rotated,
         } = self;
         not_expired(&RoleName::root(), &*root, now)?;
-        root.recount(&root.authority(&root.root), &*gate, When::At(now))?;
         Ok(AtRoot {
             gate,
             now,

@@ -1,7 +1,7 @@
 //! A boot loader in a file: for tests, for the demo, and to try a configuration without hardware.
 //!
-//! [`Simulated`] is the updater's side. [`power_on`] is the boot loader's: it takes the first slot of the order that has tries
-//! left, takes one away, and notes what it has started, as U-Boot scripts in RAUC's convention do.
+//! [`Simulated`] is the updater's side. [`power_on`] is the boot loader's: it takes the first slot that is good or has starts
+//! left, and notes what it has started. Only starts of a trial are counted: a committed slot must not wear out.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,16 +14,29 @@ use crate::error::BootError;
 use crate::slot::{SlotName, StagedSlot};
 use crate::state_store::read;
 
-/// Starts that an armed or committed slot gets before the boot loader takes the next one.
+/// Starts that an armed slot gets before the boot loader takes the other one.
 pub const TRIES: u32 = 3;
+
+/// What the boot loader thinks of a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Mark {
+    /// It was committed: it starts as often as anybody likes.
+    Good,
+    /// It is on trial, with so many starts left.
+    Trial(u32),
+    /// It does not start.
+    Unbootable,
+}
 
 /// What the file holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Environment {
-    /// Slots in the order in which they are tried.
-    pub order: Vec<SlotName>,
-    /// Starts that each slot has left.
-    pub tries_left: BTreeMap<SlotName, u32>,
+    /// The slot that is tried first.
+    pub first: SlotName,
+    /// What is thought of each slot.
+    pub marks: BTreeMap<SlotName, Mark>,
     /// The slot that runs.
     pub booted: SlotName,
     /// Starts so far.
@@ -33,25 +46,26 @@ pub struct Environment {
 impl Environment {
     /// As it leaves the factory: slot A runs, slot B is empty.
     pub fn factory() -> Self {
-        let tries_left = [(SlotName::A, TRIES), (SlotName::B, 0)].into();
         Self {
-            order: vec![SlotName::A, SlotName::B],
-            tries_left,
+            first: SlotName::A,
+            marks: [(SlotName::A, Mark::Good), (SlotName::B, Mark::Unbootable)].into(),
             booted: SlotName::A,
             starts: 0,
         }
     }
 
     fn next(&self) -> Option<SlotName> {
-        self.order
-            .iter()
-            .copied()
-            .find(|slot| self.tries_left.get(slot).is_some_and(|left| *left > 0))
+        [self.first, self.first.other()]
+            .into_iter()
+            .find(|slot| match self.marks.get(slot) {
+                Some(Mark::Good) => true,
+                Some(Mark::Trial(left)) => *left > 0,
+                Some(Mark::Unbootable) | None => false,
+            })
     }
 
-    fn prefer(&mut self, slot: SlotName) {
-        self.order = vec![slot, slot.other()];
-        self.tries_left.insert(slot, TRIES);
+    fn mark(&mut self, slot: SlotName, mark: Mark) {
+        self.marks.insert(slot, mark);
     }
 }
 
@@ -129,26 +143,35 @@ impl BootControl for Simulated {
             return Err(BootError::Running { slot });
         }
         self.change(|environment| {
-            environment.tries_left.insert(slot, 0);
-            environment.order = vec![slot.other(), slot];
+            environment.mark(slot, Mark::Unbootable);
+            environment.first = slot.other();
         })
     }
 
     fn arm(&mut self, staged: &StagedSlot) -> Result<(), BootError> {
-        self.change(|environment| environment.prefer(staged.name()))
+        self.change(|environment| {
+            // What runs is what is gone back to: it stays good, however often it has to start.
+            environment.mark(environment.booted, Mark::Good);
+            environment.mark(staged.name(), Mark::Trial(TRIES));
+            environment.first = staged.name();
+        })
     }
 
     fn commit(&mut self, slot: SlotName) -> Result<(), BootError> {
         if self.load()?.booted != slot {
             return Err(BootError::NotRunning { slot });
         }
-        self.change(|environment| environment.prefer(slot))
+        self.change(|environment| {
+            environment.mark(slot, Mark::Good);
+            environment.first = slot;
+        })
     }
 
     fn give_up(&mut self, slot: SlotName) -> Result<(), BootError> {
         self.change(|environment| {
-            environment.tries_left.insert(slot, 0);
-            environment.prefer(slot.other());
+            environment.mark(slot, Mark::Unbootable);
+            environment.mark(slot.other(), Mark::Good);
+            environment.first = slot.other();
         })
     }
 }
@@ -161,11 +184,85 @@ pub fn power_on(path: &Path) -> Result<SlotName, BootError> {
     let boot = Simulated::new(path);
     let slot = boot.load()?.next().ok_or(BootError::NothingBootable)?;
     boot.change(|environment| {
-        if let Some(left) = environment.tries_left.get_mut(&slot) {
+        if let Some(Mark::Trial(left)) = environment.marks.get_mut(&slot) {
             *left = left.saturating_sub(1);
         }
         environment.booted = slot;
         environment.starts = environment.starts.saturating_add(1);
     })?;
     Ok(slot)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::slot::SlotGroup;
+
+    fn installed() -> (tempfile::TempDir, PathBuf, Simulated) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("boot.json");
+        let boot = Simulated::install(&path).unwrap();
+        (folder, path, boot)
+    }
+
+    fn staged(slot: SlotName) -> StagedSlot {
+        let group = SlotGroup::new(BTreeMap::new());
+        StagedSlot::again(&group, slot, &BTreeMap::new()).unwrap()
+    }
+
+    fn starts(path: &Path, count: usize) -> Vec<SlotName> {
+        (0..count).map(|_| power_on(path).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_good_slot_starts_as_often_as_anybody_likes() {
+        use SlotName::{A, B};
+        let (_folder, path, mut boot) = installed();
+        assert_eq!(starts(&path, 10), [A; 10]);
+        boot.mark_unbootable(B).unwrap();
+        assert_eq!(starts(&path, 10), [A; 10]);
+        boot.arm(&staged(B)).unwrap();
+        assert_eq!(power_on(&path).unwrap(), B);
+        boot.commit(B).unwrap();
+        assert_eq!(starts(&path, 10), [B; 10]);
+    }
+
+    #[test]
+    fn a_trial_has_a_few_starts_and_then_the_old_slot_runs_for_good() {
+        use SlotName::{A, B};
+        let (_folder, path, mut boot) = installed();
+        boot.arm(&staged(B)).unwrap();
+        boot.arm(&staged(B)).unwrap();
+        assert_eq!(starts(&path, 5), [B, B, B, A, A]);
+    }
+
+    #[test]
+    fn what_was_given_up_does_not_start_and_what_runs_is_not_taken_away() {
+        use SlotName::{A, B};
+        let (_folder, path, mut boot) = installed();
+        boot.arm(&staged(B)).unwrap();
+        assert_eq!(power_on(&path).unwrap(), B);
+        assert!(matches!(
+            boot.mark_unbootable(B),
+            Err(BootError::Running { slot: B })
+        ));
+        assert!(matches!(
+            boot.commit(A),
+            Err(BootError::NotRunning { slot: A })
+        ));
+        boot.give_up(B).unwrap();
+        boot.give_up(B).unwrap();
+        assert_eq!(starts(&path, 2), [A, A]);
+        assert_eq!(boot.status().unwrap().next, Some(A));
+    }
+
+    #[test]
+    fn a_damaged_state_is_an_error_that_names_the_file() {
+        let (_folder, path, boot) = installed();
+        std::fs::write(&path, b"{").unwrap();
+        let error = boot.status().unwrap_err().to_string();
+        assert!(error.contains("boot.json"), "{error}");
+    }
 }

@@ -14,7 +14,7 @@ pub(super) fn of(error: &Error) -> ExitCode {
         | Error::RevocationListRollback { .. }
         | Error::ManifestPath { .. } => 4,
         Error::Target { .. } | Error::Payload { .. } => 5,
-        Error::Slot(_) | Error::Store(_) => 6,
+        Error::Slot(_) | Error::Running { .. } | Error::Store(_) => 6,
         Error::Boot(_) | Error::TrialFailed { .. } | Error::Restart { .. } => 7,
         Error::Config(_) | Error::Identity(_) => 8,
         Error::Locked { .. } | Error::Lifecycle(_) => 1,

@@ -47,6 +47,17 @@ pub struct Transferred {
     pub downloaded: u64,
 }
 
+/// Whether another payload may help: the delta is missing or refused, or what it starts from cannot be read.
+fn delta_is_at_fault(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Payload { .. }
+            | Error::Missing { .. }
+            | Error::ManifestPath { .. }
+            | Error::Running { .. }
+    )
+}
+
 /// One payload on its way.
 struct Job<'a> {
     class: &'a SlotClass,
@@ -89,13 +100,9 @@ impl Transfer<'_, '_> {
             .payload(offer, slot, class, wanted, &choice, place)
             .await
         {
-            Err(Error::Payload { path, source })
-                if matches!(*source, PatchError::OldMismatch { .. }) =>
-            {
-                tracing::warn!(
-                    path,
-                    "the running image is not the one that the delta starts from: taking the full payload"
-                );
+            Err(e) if choice.kind == PayloadKind::Delta && delta_is_at_fault(&e) => {
+                let error = crate::cli::output::in_one_line(&e);
+                tracing::warn!(error, "the delta cannot be used: taking the full payload");
                 let full = choose(image, None);
                 self.payload(offer, slot, class, wanted, &full, None).await
             }
@@ -284,9 +291,7 @@ impl<'a> Job<'a> {
         };
         let source = match error {
             PatchError::WriteNew { source, .. } => return io("write the slot of", source).into(),
-            PatchError::ReadOld { source, .. } => {
-                return io("read the running slot of", source).into();
-            }
+            PatchError::ReadOld { source, .. } => return Error::Running { source },
             other => Box::new(other),
         };
         Error::Payload {

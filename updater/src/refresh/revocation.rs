@@ -53,7 +53,8 @@ impl Client<'_> {
     }
 }
 
-/// A list is accepted if its CA signed it, and its number (RFC 5280, section 5.2.3) is not below the stored one's.
+/// A list is accepted if its CA signed it, and its number (RFC 5280, section 5.2.3) is not below that of the stored one,
+/// if the same CA signed that.
 fn accept(
     path: &str,
     issuer: &Certificate,
@@ -66,15 +67,13 @@ fn accept(
     };
     let crl = Crl::from_der(path, bytes).map_err(refused)?;
     crl.verify(issuer).map_err(refused)?;
-    if let Some(stored) = stored {
-        let trusted = Crl::from_der(path, stored).map_err(refused)?.number();
-        if crl.number() < trusted {
-            return Err(Error::RevocationListRollback {
-                path: path.to_owned(),
-                trusted: trusted.to_string(),
-                found: crl.number().to_string(),
-            });
-        }
+    let stored = stored.and_then(|stored| Crl::from_der(path, stored).ok());
+    match stored.filter(|stored| stored.verify(issuer).is_ok()) {
+        Some(stored) if crl.number() < stored.number() => Err(Error::RevocationListRollback {
+            path: path.to_owned(),
+            trusted: stored.number().to_string(),
+            found: crl.number().to_string(),
+        }),
+        _ => Ok(()),
     }
-    Ok(())
 }

@@ -1,6 +1,6 @@
 //! HTTP over mutual TLS.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -18,6 +18,9 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 /// Longest silence before a connection is given up.
 const SILENCE: Duration = Duration::from_secs(30);
+/// Least that must arrive within each [`WINDOW`], in bytes: 512 per second.
+const LEAST: u64 = 512 * 60;
+const WINDOW: Duration = Duration::from_secs(60);
 /// Attempts at a request, and the pause before the second one; each pause is twice the one before.
 const ATTEMPTS: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(300);
@@ -136,6 +139,7 @@ impl Transport for Http {
                         answer,
                         received: 0,
                         skip,
+                        window: Window::new(),
                     }))
                 }
                 StatusCode::PARTIAL_CONTENT if request.offset > 0 => {
@@ -148,6 +152,7 @@ impl Transport for Http {
                         answer,
                         received: 0,
                         skip: 0,
+                        window: Window::new(),
                     }))
                 }
                 StatusCode::NOT_FOUND | StatusCode::FORBIDDEN | StatusCode::GONE => Ok(None),
@@ -180,6 +185,33 @@ struct HttpBody {
     answer: Response,
     received: u64,
     skip: u64,
+    window: Window,
+}
+
+/// How much has come lately: a server that sends a byte now and then must not hold a device for years.
+struct Window {
+    begin: Instant,
+    received: u64,
+}
+
+impl Window {
+    fn new() -> Self {
+        Self {
+            begin: Instant::now(),
+            received: 0,
+        }
+    }
+
+    /// Whether enough comes.
+    fn takes(&mut self, length: u64) -> bool {
+        self.received = self.received.saturating_add(length);
+        if self.begin.elapsed() < WINDOW {
+            return true;
+        }
+        let enough = self.received >= LEAST;
+        *self = Self::new();
+        enough
+    }
 }
 
 impl Body for HttpBody {
@@ -200,6 +232,10 @@ impl Body for HttpBody {
                 };
                 let length = u64::try_from(piece.len()).unwrap_or(u64::MAX);
                 self.received = self.received.saturating_add(length);
+                if !self.window.takes(length) {
+                    let url = self.url.clone();
+                    return Err(TransportError::TooSlow { url });
+                }
                 let skipped = self.skip.min(length);
                 self.skip = self.skip.saturating_sub(skipped);
                 let _passed_over = piece.split_to(usize::try_from(skipped).unwrap_or(0));

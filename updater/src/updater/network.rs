@@ -1,0 +1,69 @@
+//! What a run needs of the network: identity, trust anchor, HTTP over mutual TLS. Loaded when it is needed, so that a device
+//! whose certificate is unreadable still keeps or leaves the firmware that it has on trial.
+
+use std::sync::Arc;
+
+use device_pki::{Clock, Identity, RevocationPolicy, Revocations, TrustAnchor, durable, tls};
+use metadata_schema::time::ReferenceTime;
+
+use crate::config::Config;
+use crate::error::{Error, StoreError};
+use crate::metadata_store::MetadataStore;
+use crate::transport::http::{self, Http};
+use crate::trust::Trust;
+
+/// Longest trust anchor, in bytes.
+const MAX_ANCHOR: u64 = 64 * 1024;
+
+/// A device that can ask its server.
+pub(super) struct Network {
+    pub(super) http: Http,
+    pub(super) client: reqwest::Client,
+    pub(super) trust: Trust,
+}
+
+impl Network {
+    pub(super) fn open(
+        config: &Config,
+        store: &MetadataStore,
+        now: ReferenceTime,
+    ) -> Result<Self, Error> {
+        let identity = Identity::load(&config.identity.certificate, &config.identity.key);
+        let anchor = durable::read_bounded(&config.trust.anchor, MAX_ANCHOR)
+            .and_then(|pem| TrustAnchor::from_pem(&pem))
+            .map_err(Error::Identity)?;
+        let trust = device_pki::Trust {
+            anchor: anchor.clone(),
+            revocations: Arc::new(Revocations::new(lists(store)?)),
+            policy: RevocationPolicy::Available,
+            clock: Clock::Fixed(now),
+        };
+        let identity = identity.map_err(Error::Identity)?;
+        let tls = tls::device_client(&identity, &trust).map_err(Error::Identity)?;
+        let client = http::client(tls)?;
+        Ok(Self {
+            http: Http::new(
+                client.clone(),
+                &config.server.metadata,
+                &config.server.targets,
+            ),
+            client,
+            trust: Trust::Pki {
+                anchor: Box::new(anchor),
+                minimum: config.trust.minimum_thresholds,
+            },
+        })
+    }
+}
+
+fn lists(store: &MetadataStore) -> Result<Vec<device_pki::Crl>, Error> {
+    let mut lists = Vec::new();
+    for (path, bytes) in store.load_crls()? {
+        let damaged = |e: device_pki::Error| StoreError::Damaged {
+            path,
+            why: e.to_string(),
+        };
+        lists.push(device_pki::Crl::from_der("revocation list", &bytes).map_err(damaged)?);
+    }
+    Ok(lists)
+}
