@@ -11,11 +11,10 @@ mod revoke;
 
 use std::io::Write;
 use std::path::Path;
-use std::time::SystemTime;
 
 use clap::{Parser, Subcommand};
 use device_pki::folder::Issued;
-use device_pki::{Error, Result};
+use device_pki::{Clock, Error, Result};
 use metadata_schema::time::Timestamp;
 
 /// Make certificates for the people who sign firmware, for API servers and for devices
@@ -54,12 +53,9 @@ impl Cli {
     }
 }
 
-/// The system's clock: read here and nowhere in the library.
+/// The system's clock: read here, and handed to the library.
 fn now() -> Timestamp {
-    let seconds = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    Timestamp::from_unix_seconds(i64::try_from(seconds.as_secs()).unwrap_or(i64::MAX))
+    Clock::System.now()
 }
 
 fn say(out: &mut dyn Write, line: &str) -> Result<()> {

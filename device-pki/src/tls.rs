@@ -17,19 +17,21 @@
 mod verifier;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use metadata_schema::time::Timestamp;
 use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
 use rustls::server::NoServerSessionStorage;
+use rustls::server::danger::ClientCertVerifier as _;
 use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
 use rustls::{ClientConfig, ServerConfig};
-use rustls_pki_types::UnixTime;
+use rustls_pki_types::{CertificateDer, UnixTime};
 
 use crate::anchor::TrustAnchor;
+use crate::certificate::Certificate;
 use crate::error::{Error, Result};
-use crate::identity::Identity;
+use crate::identity::{DeviceIdentity, Identity};
 use crate::revocations::Revocations;
 
 pub(crate) use verifier::{Expected, Verifier};
@@ -44,7 +46,7 @@ pub enum RevocationPolicy {
     Available,
 }
 
-/// What time certificates are judged by.
+/// What time it is for certificates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Clock {
@@ -81,6 +83,28 @@ pub fn device_client(identity: &Identity, trust: &Trust) -> Result<ClientConfig>
 /// If the identity is not usable in TLS.
 pub fn api_server(identity: &Identity, trust: &Trust) -> Result<ServerConfig> {
     server(identity, trust, Expected::AnyDevice)
+}
+
+/// Judges a device's chain (leaf first, as the peer showed it) as a handshake would now: for connections that are open
+/// when revocation lists change.
+///
+/// # Errors
+/// If a handshake with it would be refused.
+pub fn verify_device(
+    chain: &[CertificateDer<'_>],
+    trust: &Trust,
+    now: Timestamp,
+) -> Result<DeviceIdentity> {
+    let (leaf, issuers) = chain
+        .split_first()
+        .ok_or_else(|| unusable("no certificate"))?;
+    let seconds = u64::try_from(now.unix_seconds()).unwrap_or(0);
+    let now = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+    let verifier = Verifier::new(trust, Expected::AnyDevice, &provider());
+    verifier
+        .verify_client_cert(leaf, issuers, now)
+        .map_err(unusable)?;
+    DeviceIdentity::from_verified(&Certificate::from_der("peer certificate", leaf)?)
 }
 
 pub(crate) fn client(identity: &Identity, trust: &Trust, peer: Expected) -> Result<ClientConfig> {
@@ -123,6 +147,18 @@ fn unusable(error: impl std::fmt::Display) -> Error {
 }
 
 impl Clock {
+    /// What time it is by this clock.
+    pub fn now(self) -> Timestamp {
+        match self {
+            Self::Fixed(time) => time,
+            Self::System => {
+                let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+                let seconds = since.unwrap_or_default().as_secs();
+                Timestamp::from_unix_seconds(i64::try_from(seconds).unwrap_or(i64::MAX))
+            }
+        }
+    }
+
     fn provider(self) -> Arc<dyn TimeProvider> {
         match self {
             Self::System => Arc::new(DefaultTimeProvider),

@@ -1,0 +1,213 @@
+//! What the server is told: where things are, and what it allows.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use device_pki::{Clock, durable};
+use serde::Deserialize;
+
+use crate::error::{Error, Result};
+
+/// Largest configuration file that is read.
+const LIMIT: u64 = 64 * 1024;
+
+/// Where things are.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Address to listen on; port 0 for any free one.
+    pub listen: SocketAddr,
+    /// Folder with what is published.
+    pub repository: PathBuf,
+    /// Folder for the server's own data.
+    pub data: PathBuf,
+    /// The trust anchor.
+    pub anchor: PathBuf,
+    /// The server's certificate chain.
+    pub certificate: PathBuf,
+    /// The server's key.
+    pub key: PathBuf,
+    /// Revocation lists, or folders with files `*.crl`. Without current lists no device gets in.
+    pub crls: Vec<PathBuf>,
+    /// What the server allows.
+    pub limits: Limits,
+    /// What time it is: a test may fix it.
+    pub clock: Clock,
+}
+
+/// What the server allows its clients.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections at once; further ones wait.
+    pub connections: usize,
+    /// Time for the TLS handshake.
+    pub handshake: Duration,
+    /// Time for the head of a request.
+    pub head: Duration,
+    /// Time for the body of a request.
+    pub body: Duration,
+    /// Time without a byte in either direction, after which a connection is closed.
+    pub idle: Duration,
+    /// Time that open requests get when the server stops.
+    pub shutdown: Duration,
+    /// How often files are looked at for newer certificates and revocation lists.
+    pub reload: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 4096,
+            handshake: Duration::from_secs(10),
+            head: Duration::from_secs(10),
+            body: Duration::from_secs(20),
+            idle: Duration::from_secs(60),
+            shutdown: Duration::from_secs(10),
+            reload: Duration::from_secs(2),
+        }
+    }
+}
+
+/// A configuration file: every member may also be given on the command line, which counts more.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConfigFile {
+    /// Address to listen on.
+    pub listen: Option<SocketAddr>,
+    /// Folder with what is published.
+    pub repository: Option<PathBuf>,
+    /// Folder for the server's own data.
+    pub data: Option<PathBuf>,
+    /// The trust anchor.
+    pub anchor: Option<PathBuf>,
+    /// The server's certificate chain.
+    pub certificate: Option<PathBuf>,
+    /// The server's key.
+    pub key: Option<PathBuf>,
+    /// Revocation lists, or folders with them.
+    #[serde(default)]
+    pub crls: Vec<PathBuf>,
+    /// Connections at once.
+    pub max_connections: Option<usize>,
+}
+
+impl Config {
+    /// A configuration whose certificates are a folder of `device-pki init`, in which one server has been certified
+    /// under the name `api`.
+    pub fn new(
+        listen: SocketAddr,
+        pki: impl AsRef<Path>,
+        repository: impl Into<PathBuf>,
+        data: impl Into<PathBuf>,
+    ) -> Self {
+        let pki = pki.as_ref();
+        Self {
+            listen,
+            repository: repository.into(),
+            data: data.into(),
+            anchor: pki.join("trust-anchor.pem"),
+            certificate: pki.join("servers/api/chain.pem"),
+            key: pki.join("servers/api/key.pem"),
+            crls: vec![pki.join("crl")],
+            limits: Limits::default(),
+            clock: Clock::System,
+        }
+    }
+}
+
+impl ConfigFile {
+    /// Reads a file; relative paths in it are relative to its folder.
+    ///
+    /// # Errors
+    /// If it cannot be read or has members that we do not know.
+    pub fn read(path: &Path) -> Result<Self> {
+        let bad = |reason: String| Error::Config {
+            what: path.display().to_string(),
+            reason,
+        };
+        let bytes = durable::read_bounded(path, LIMIT)?;
+        let text = std::str::from_utf8(&bytes).map_err(|e| bad(e.to_string()))?;
+        let mut file: Self = toml::from_str(text).map_err(|e| bad(e.to_string()))?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let single = [
+            &mut file.repository,
+            &mut file.data,
+            &mut file.anchor,
+            &mut file.certificate,
+            &mut file.key,
+        ];
+        for path in single.into_iter().flatten().chain(&mut file.crls) {
+            *path = folder.join(&*path);
+        }
+        Ok(file)
+    }
+
+    /// A complete configuration, if nothing is missing.
+    ///
+    /// # Errors
+    /// Which option is missing.
+    pub fn complete(self) -> Result<Config> {
+        let missing = |option: &'static str| Error::Config {
+            what: format!("--{option}"),
+            reason: "it is given neither on the command line nor in a file".to_owned(),
+        };
+        let mut limits = Limits::default();
+        limits.connections = self.max_connections.unwrap_or(limits.connections);
+        Ok(Config {
+            listen: self.listen.ok_or_else(|| missing("listen"))?,
+            repository: self.repository.ok_or_else(|| missing("repository"))?,
+            data: self.data.ok_or_else(|| missing("data"))?,
+            anchor: self.anchor.ok_or_else(|| missing("anchor"))?,
+            certificate: self.certificate.ok_or_else(|| missing("certificate"))?,
+            key: self.key.ok_or_else(|| missing("key"))?,
+            crls: self.crls,
+            limits,
+            clock: Clock::System,
+        })
+    }
+
+    /// These members, and where one is missing that of `other`.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            listen: self.listen.or(other.listen),
+            repository: self.repository.or(other.repository),
+            data: self.data.or(other.data),
+            anchor: self.anchor.or(other.anchor),
+            certificate: self.certificate.or(other.certificate),
+            key: self.key.or(other.key),
+            crls: if self.crls.is_empty() {
+                other.crls
+            } else {
+                self.crls
+            },
+            max_connections: self.max_connections.or(other.max_connections),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_counts_more_than_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("server.toml");
+        let text = "listen = \"127.0.0.1:1\"\nkey = \"key.pem\"\ncrls = [\"crl\"]\n";
+        std::fs::write(&path, text).unwrap();
+        let file = ConfigFile::read(&path).unwrap();
+        assert_eq!(file.key, Some(folder.path().join("key.pem")));
+        let given = ConfigFile {
+            key: Some("other.pem".into()),
+            ..ConfigFile::default()
+        };
+        let both = given.or(file);
+        assert_eq!(both.key, Some("other.pem".into()));
+        assert_eq!(both.crls, [folder.path().join("crl")]);
+        let error = both.complete().unwrap_err().to_string();
+        assert!(error.starts_with("--repository is not usable"), "{error}");
+        std::fs::write(&path, "lisen = \"127.0.0.1:1\"").unwrap();
+        assert!(ConfigFile::read(&path).is_err());
+    }
+}

@@ -1,0 +1,164 @@
+//! Certificates and revocation lists in force, and how newer ones take their place.
+//!
+//! On every change of the files a whole new TLS configuration is made and swapped in: rustls would otherwise go on with
+//! what it has (old lists, resumed sessions). If the new files are not usable, the old ones stay in force.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::SystemTime;
+
+use device_pki::{Crl, Identity, RevocationPolicy, Revocations, Trust, TrustAnchor, durable};
+use rustls::ServerConfig;
+
+use crate::config::Config;
+use crate::error::{Error, Result};
+
+/// Most revocation lists that are loaded.
+const MAX_LISTS: usize = 1000;
+const ANCHOR_LIMIT: u64 = 64 * 1024;
+
+/// What connections are judged by, at one point in time.
+#[derive(Clone, Debug)]
+pub struct InForce {
+    /// The TLS configuration.
+    pub tls: Arc<ServerConfig>,
+    /// Whom it trusts.
+    pub trust: Trust,
+    /// Counts up with every change.
+    pub generation: u64,
+}
+
+/// Certificates and revocation lists, by the files that they come from.
+#[derive(Debug)]
+pub struct Credentials {
+    config: Config,
+    state: RwLock<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    in_force: InForce,
+    files: Vec<Fingerprint>,
+}
+
+/// A file's path, time of change, and length.
+type Fingerprint = (PathBuf, Option<SystemTime>, u64);
+
+impl Credentials {
+    /// Loads everything.
+    ///
+    /// # Errors
+    /// If a file cannot be read or is not what it should be.
+    pub fn load(config: &Config) -> Result<Self> {
+        let files = fingerprints(config)?;
+        let in_force = load(config, 0)?;
+        if in_force.trust.revocations.is_empty() {
+            tracing::warn!("no revocation lists: no device will get in");
+        }
+        Ok(Self {
+            config: config.clone(),
+            state: RwLock::new(State { in_force, files }),
+        })
+    }
+
+    /// What is in force now.
+    pub fn current(&self) -> InForce {
+        self.state
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .in_force
+            .clone()
+    }
+
+    /// Loads everything again if a file has changed; says whether it did.
+    ///
+    /// # Errors
+    /// If a file cannot be read or is not what it should be: what was in force stays so.
+    pub fn reload(&self) -> Result<bool> {
+        let files = fingerprints(&self.config)?;
+        let generation = {
+            let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+            if state.files == files {
+                return Ok(false);
+            }
+            state.in_force.generation
+        };
+        let in_force = load(&self.config, generation.saturating_add(1))?;
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        *state = State { in_force, files };
+        Ok(true)
+    }
+}
+
+fn load(config: &Config, generation: u64) -> Result<InForce> {
+    let anchor = TrustAnchor::from_pem(&durable::read_bounded(&config.anchor, ANCHOR_LIMIT)?)?;
+    let identity = Identity::load(&config.certificate, &config.key)?;
+    let lists: Result<Vec<Crl>> = lists(&config.crls)?
+        .iter()
+        .map(|path| Ok(Crl::load(path)?))
+        .collect();
+    let trust = Trust {
+        anchor,
+        revocations: Arc::new(Revocations::new(lists?)),
+        policy: RevocationPolicy::Strict,
+        clock: config.clock,
+    };
+    let mut tls = device_pki::tls::api_server(&identity, &trust)?;
+    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(InForce {
+        tls: Arc::new(tls),
+        trust,
+        generation,
+    })
+}
+
+/// The files that `paths` stand for: themselves, or the files `*.crl` in them.
+fn lists(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            let entries = std::fs::read_dir(path).map_err(|e| Error::io("list", path, e))?;
+            for entry in entries {
+                let entry = entry.map_err(|e| Error::io("list", path, e))?.path();
+                let hidden = entry
+                    .file_name()
+                    .is_some_and(|n| n.as_encoded_bytes().starts_with(b"."));
+                if !hidden
+                    && entry
+                        .extension()
+                        .is_some_and(|extension| extension == "crl")
+                {
+                    files.push(entry);
+                }
+            }
+        } else {
+            files.push(path.clone());
+        }
+    }
+    files.sort();
+    if files.len() > MAX_LISTS {
+        let reason = format!("{} revocation lists, at most {MAX_LISTS}", files.len());
+        return Err(Error::Config {
+            what: "--crl".to_owned(),
+            reason,
+        });
+    }
+    Ok(files)
+}
+
+fn fingerprints(config: &Config) -> Result<Vec<Fingerprint>> {
+    let own = [&config.anchor, &config.certificate, &config.key].map(Clone::clone);
+    own.into_iter()
+        .chain(lists(&config.crls)?)
+        .map(fingerprint)
+        .collect()
+}
+
+fn fingerprint(path: PathBuf) -> Result<Fingerprint> {
+    let metadata = metadata(&path)?;
+    Ok((path, metadata.modified().ok(), metadata.len()))
+}
+
+fn metadata(path: &Path) -> Result<std::fs::Metadata> {
+    std::fs::metadata(path).map_err(|e| Error::io("read", path, e))
+}

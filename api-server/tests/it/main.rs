@@ -1,0 +1,14 @@
+//! The server over real TLS connections on loopback.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failing test may panic"
+)]
+
+mod admission;
+mod command_line;
+mod reports;
+mod repository;
+mod world;
