@@ -216,11 +216,11 @@ fn to_targets(source: &dyn Source, gate: SharedGate, now: Timestamp) -> Result<A
     )?;
     let (at, _) = at.timestamp(None, &timestamp)?;
     let file = at.snapshot_file();
-    let length = file.bound(limits.snapshot_length).most();
+    let length = file.most(limits.snapshot_length);
     let snapshot = needed(&RoleName::snapshot(), file.version, length)?;
     let at = at.snapshot(None, &snapshot)?;
     let file = at.targets_file()?;
-    let length = file.bound(limits.targets_length).most();
+    let length = file.most(limits.targets_length);
     let targets = needed(&RoleName::targets(), file.version, length)?;
     Ok(at.targets(&targets)?)
 }
@@ -238,7 +238,7 @@ pub(crate) fn find(
             Step::Found(target) => return Ok(Some(target)),
             Step::Fetch { role, file } => {
                 let name = metadata_name(&role, file.version);
-                let limit = file.bound(limits.targets_length).most();
+                let limit = file.most(limits.targets_length);
                 let bytes = source.metadata(&name, limit)?;
                 search.supply(&bytes.ok_or(Error::MissingMetadata { name })?)?;
             }
