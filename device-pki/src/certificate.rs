@@ -1,7 +1,7 @@
 //! A certificate (RFC 5280), read once into what we ask of it.
 //!
-//! Reading proves nothing: whether a certificate may be believed is decided by [`crate::path`], by way of
-//! rustls-webpki. The fields here serve messages, look-ups, and the rules that webpki does not know.
+//! Reading proves nothing: whether a certificate may be believed is decided along its path to the trust
+//! anchor, by way of rustls-webpki. The fields here serve messages, look-ups, and the rules that webpki does not know.
 
 use std::fmt;
 

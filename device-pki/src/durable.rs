@@ -1,6 +1,6 @@
 //! The one atomic-write routine of the workspace.
 //!
-//! After [`write`] returns, the file holds the new bytes even if the power is cut; if the power is cut before, it holds
+//! After [`write()`] returns, the file holds the new bytes even if the power is cut; if the power is cut before, it holds
 //! the old ones. Never anything between. The order of steps: write a temporary file in the same folder, sync it, rename
 //! it over the old one, sync the folder (POSIX promises the rename to last only then).
 

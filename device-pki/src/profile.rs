@@ -2,13 +2,13 @@
 //!
 //! | profile | EKU | path length | constraints |
 //! |---|---|---|---|
-//! | [`root`] | none | 1 | |
-//! | [`firmware_signing_ca`] | codeSigning | 0 | |
-//! | [`device_issuing_ca`] | clientAuth, serverAuth | 0 | DNS `dev.<domain>`, no IP addresses |
-//! | [`server_ca`] | serverAuth, API server | 0 | |
-//! | [`firmware_signer`] | codeSigning | leaf | role extension |
-//! | [`api_server`] | serverAuth, API server | leaf | |
-//! | [`device`] | clientAuth, serverAuth | leaf | |
+//! | `root` | none | 1 | |
+//! | `firmware_signing_ca` | codeSigning | 0 | |
+//! | `device_issuing_ca` | clientAuth, serverAuth | 0 | DNS `dev.<domain>`, no IP addresses |
+//! | `server_ca` | serverAuth, API server | 0 | |
+//! | `firmware_signer` | codeSigning | leaf | role extension |
+//! | `api_server` | serverAuth, API server | leaf | |
+//! | `device` | clientAuth, serverAuth | leaf | |
 //!
 //! An issuing CA carries the EKUs of what it issues, because webpki asks for a required EKU at every CA of a path
 //! below the anchor: so no CA can issue for a purpose of another one. No profile has URI name constraints: webpki would

@@ -407,6 +407,21 @@ fn a_missing_or_forged_list_is_reported_and_revokes_nobody() {
 }
 
 #[test]
+fn a_ca_that_may_not_sign_lists_revokes_nobody() {
+    let pki = TestPki::new("usage");
+    let mut carol = pki.signer("Carol", &["root"]);
+    let list = pki.crl(&pki.firmware, 2, &[&carol.chain[0]]);
+    let mut params = CaKind::FirmwareSigning.params(pki.root.organisation());
+    params.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign];
+    let validity = Validity::days(start(), 365);
+    carol.chain[1] = pki.rogue(&pki.root, params, pki.firmware.key(), validity);
+    assert!(list.verify(&carol.chain[1]).is_err());
+    let gate = gate(&pki, vec![pki.crl(&pki.root, 1, &[]), list]);
+    assert!(ask(&gate, &carol, &RoleName::root(), at_now()).is_ok());
+    assert_eq!(gate.unlisted().len(), 1);
+}
+
+#[test]
 fn hostile_chains_are_refused_in_words() {
     let pki = TestPki::new("hostile");
     let carol = pki.signer("Carol", &["root"]);

@@ -214,14 +214,35 @@ fn the_device_believes_only_the_api_server_that_it_asked_for() {
     let stranger = TestPki::new("stranger");
     let revoked = pki.server(NAME);
     let list = pki.crl(&pki.servers, 5, &[revoked.certificate().unwrap()]);
+    // The strongest that a stolen device-issuing CA can make: no URN, a name that it may give, and the purpose of an API
+    // server in the leaf. Only that this CA has not the purpose itself stops it.
+    let only_dns = |params: &mut rcgen::CertificateParams| {
+        params
+            .subject_alt_names
+            .retain(|name| matches!(name, rcgen::SanType::DnsName(_)));
+    };
     let imposter = odd_device(&pki, |params| {
-        // The strongest that a stolen device-issuing CA can make: the right name would break its name constraint.
-        params.subject_alt_names.clear();
+        only_dns(params);
         params
             .extended_key_usages
             .push(crate::profile::api_server_purpose());
     });
-    let dns = "sn-1.dev.corp.example";
+    let nameless = odd_device(&pki, only_dns);
+    // And the strongest of a stolen server CA that wants to be both.
+    let both = {
+        let name = crate::ApiServer {
+            dns_names: vec![NAME.to_owned()],
+            ..Default::default()
+        };
+        let leaf = crate::Leaf::ApiServer(name);
+        let mut params = leaf.params(pki.servers.organisation()).unwrap();
+        let urn = "urn:example:device:SN-9".try_into().unwrap();
+        params.subject_alt_names.push(rcgen::SanType::URI(urn));
+        let key = pki.key(crate::KeyAlgorithm::P256);
+        let leaf = pki.rogue(&pki.servers, params, &key, Validity::days(start(), 90));
+        Identity::new(vec![leaf, pki.servers.certificate().clone()], key).unwrap()
+    };
+    let dns = "sn-9.dev.corp.example";
     for (case, server, name, extra) in [
         ("another CA", stranger.server(NAME), NAME, vec![]),
         (
@@ -232,16 +253,18 @@ fn the_device_believes_only_the_api_server_that_it_asked_for() {
         ),
         (
             "a device under its own name",
-            pki.device("SN-1"),
+            pki.device("SN-9"),
             dns,
             vec![],
         ),
+        ("a device without URN", nameless, dns, vec![]),
         (
             "a leaf that claims to be an API server",
             imposter,
             dns,
             vec![],
         ),
+        ("an API server with a device's URN", both, NAME, vec![]),
         ("revoked", revoked, NAME, vec![list]),
     ] {
         let client = device_client(&device, &pki.trust(extra)).unwrap();
