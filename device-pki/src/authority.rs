@@ -25,7 +25,7 @@ use rcgen::{
     RevokedCertParams,
 };
 
-use crate::certificate::{Certificate, SerialNumber};
+use crate::certificate::Certificate;
 use crate::crl::Crl;
 use crate::csr::SubjectKey;
 use crate::entropy::Entropy;
@@ -33,6 +33,7 @@ use crate::error::{Error, Result};
 use crate::key::KeyPair;
 use crate::name::Organisation;
 use crate::profile::{self, CaKind, Leaf, Validity};
+use crate::serial_number::SerialNumber;
 
 /// A CA: what it is, its certificate, and its private key.
 #[derive(Debug)]

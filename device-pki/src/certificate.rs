@@ -3,8 +3,6 @@
 //! Reading proves nothing: whether a certificate may be believed is decided along its path to the trust
 //! anchor, by way of rustls-webpki. The fields here serve messages, look-ups, and the rules that webpki does not know.
 
-use std::fmt;
-
 use metadata_schema::time::Timestamp;
 use rustls_pki_types::CertificateDer;
 use x509_parser::certificate::X509Certificate;
@@ -18,50 +16,12 @@ use crate::name::DeviceUrn;
 use crate::oid;
 use crate::pem_text;
 use crate::role::{self, SignerRole};
+use crate::serial_number::SerialNumber;
 
 /// Largest certificate that is read.
 pub const MAX_LENGTH: usize = 16 * 1024;
 /// Longest PEM text of a certificate: base64 and its frame.
 pub const MAX_PEM_LENGTH: usize = 24 * 1024;
-
-/// The serial number of a certificate: with its issuer, what identifies it (RFC 5280, section 4.1.2.2).
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SerialNumber(Vec<u8>);
-
-impl SerialNumber {
-    /// From big-endian bytes; leading zeros do not count.
-    pub fn new(bytes: &[u8]) -> Self {
-        Self(
-            bytes
-                .iter()
-                .copied()
-                .skip_while(|byte| *byte == 0)
-                .collect(),
-        )
-    }
-
-    /// The big-endian bytes, without leading zeros.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-
-    /// The first eight digits, for people.
-    pub fn short(&self) -> String {
-        self.to_string().chars().take(8).collect()
-    }
-}
-
-impl fmt::Display for SerialNumber {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(&self.0))
-    }
-}
-
-impl fmt::Debug for SerialNumber {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
 
 /// A certificate and what it says.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,8 +9,9 @@ use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::CertificateRevocationList;
 
-use crate::certificate::{Certificate, SerialNumber};
+use crate::certificate::Certificate;
 use crate::error::{Error, Result};
+use crate::serial_number::SerialNumber;
 use crate::{pem_text, signed};
 
 /// Largest list that is read: some 400,000 entries.

@@ -5,11 +5,12 @@ use std::path::Path;
 use metadata_schema::time::Timestamp;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
-use crate::certificate::{Certificate, SerialNumber};
+use crate::certificate::Certificate;
 use crate::durable;
 use crate::error::{Error, Result};
 use crate::key::KeyPair;
 use crate::name::DeviceUrn;
+use crate::serial_number::SerialNumber;
 
 /// Longest chain file that is read.
 const LIMIT: u64 = 128 * 1024;

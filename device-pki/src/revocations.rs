@@ -8,8 +8,9 @@ use std::sync::Mutex;
 
 use metadata_schema::time::Timestamp;
 
-use crate::certificate::{Certificate, SerialNumber};
+use crate::certificate::Certificate;
 use crate::crl::Crl;
+use crate::serial_number::SerialNumber;
 
 /// What the lists say about a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

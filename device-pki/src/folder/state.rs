@@ -5,9 +5,10 @@ use std::path::Path;
 use metadata_schema::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::certificate::{Certificate, SerialNumber};
+use crate::certificate::Certificate;
 use crate::durable;
 use crate::error::{Error, Result};
+use crate::serial_number::SerialNumber;
 
 /// Largest index that is read: some 200,000 certificates.
 const LIMIT: u64 = 64 * 1024 * 1024;
