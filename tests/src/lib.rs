@@ -1,1 +1,4 @@
-//! Under construction.
+//! What cross-crate tests and the demo share.
+#![forbid(unsafe_code)]
+
+pub mod demo;

@@ -225,7 +225,7 @@ fn classify(error: &Error) -> (ErrorKind, u8) {
         Error::RevocationListRollback { .. } => ErrorKind::Rollback,
         Error::ManifestPath { .. } => ErrorKind::ManifestPath,
         Error::Target { .. } | Error::Payload { .. } => return (ErrorKind::Payload, 5),
-        Error::Transport(TransportError::TooLong { .. }) => return (ErrorKind::TooLong, 3),
+        Error::Transport(TransportError::TooLong { .. }) => return (ErrorKind::TooLong, 4),
         other => panic!("no case ends so: {}", text(other)),
     };
     (kind, 4)

@@ -1,7 +1,7 @@
 //! The command line: `updater [--config FILE] COMMAND`.
 
 mod check;
-mod exit_code;
+pub mod exit_code;
 mod once;
 pub mod output;
 mod run;

@@ -180,6 +180,14 @@ pub enum TransportError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The server does not accept the device's certificate.
+    #[error("{url}: the server does not accept this device's certificate ({alert})")]
+    NotAccepted {
+        /// What was asked for.
+        url: String,
+        /// The TLS alert that it sent (RFC 8446, section 6.2).
+        alert: String,
+    },
     /// The answer trickles.
     #[error("the answer of {url} comes too slowly")]
     TooSlow {
@@ -316,9 +324,11 @@ impl Error {
         Some(match self {
             Self::Config(_) => "mend the configuration; `updater --help` names its files",
             Self::Identity(_) => "provision the device's certificate, key and trust anchor again",
-            Self::Transport(TransportError::Status {
-                status: 401 | 403, ..
-            }) => "the server does not accept this device: check its certificate",
+            Self::Transport(
+                TransportError::NotAccepted { .. } | TransportError::Status { status: 401, .. },
+            ) => {
+                "the device's certificate was revoked, has expired, or is of another PKI: give it a new one"
+            }
             Self::Transport(_) => {
                 "check the network and the server; the next run goes on where this one stopped"
             }

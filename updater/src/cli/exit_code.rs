@@ -2,11 +2,14 @@
 
 use std::process::ExitCode;
 
-use crate::error::Error;
+use crate::error::{Error, TransportError};
 
 /// The exit code of an error, as `updater --help` lists them.
-pub(super) fn of(error: &Error) -> ExitCode {
+pub fn of(error: &Error) -> ExitCode {
     ExitCode::from(match error {
+        Error::Transport(TransportError::NotAccepted { .. }) => 8,
+        // More than there may be is an attack or a broken mirror, and does not pass by waiting.
+        Error::Transport(TransportError::TooLong { .. }) => 4,
         Error::Transport(_) => 3,
         Error::Metadata(_)
         | Error::Missing { .. }

@@ -92,11 +92,11 @@ impl Http {
                     status: answer.status().as_u16(),
                 },
                 Ok(answer) => return Ok(answer),
-                Err(e) => TransportError::NoAnswer {
-                    url: url.to_owned(),
-                    source: e.without_url().into(),
-                },
+                Err(e) => failed_to_answer(url, e),
             };
+            if matches!(failed, TransportError::NotAccepted { .. }) {
+                return Err(failed);
+            }
             if attempt >= ATTEMPTS {
                 return Err(failed);
             }
@@ -105,6 +105,39 @@ impl Http {
             attempt = attempt.saturating_add(1);
             pause = pause.saturating_mul(2);
         }
+    }
+}
+
+/// Why there is no answer: by the server's word about our certificate, or for any other reason.
+fn failed_to_answer(url: &str, error: reqwest::Error) -> TransportError {
+    use rustls::AlertDescription as A;
+    let url = url.to_owned();
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    while let Some(e) = cause {
+        // An I/O error carries the TLS error inside, not as its source.
+        let inner = e
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref);
+        let tls = inner.and_then(|e| e.downcast_ref::<rustls::Error>());
+        if let Some(rustls::Error::AlertReceived(
+            alert @ (A::BadCertificate
+            | A::UnsupportedCertificate
+            | A::CertificateRevoked
+            | A::CertificateExpired
+            | A::CertificateUnknown
+            | A::CertificateRequired
+            | A::UnknownCA
+            | A::AccessDenied),
+        )) = tls.or_else(|| e.downcast_ref())
+        {
+            let alert = format!("{alert:?}");
+            return TransportError::NotAccepted { url, alert };
+        }
+        cause = e.source();
+    }
+    TransportError::NoAnswer {
+        url,
+        source: error.without_url().into(),
     }
 }
 
