@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{Failure, World};
 
 /// Total size of the machine's programs that go into an image, in bytes.
-const PROGRAMS: u64 = 10 * 1024 * 1024;
+const PROGRAMS: u64 = 6 * 1024 * 1024;
 
 /// The images of three releases.
 pub(super) struct Images {
