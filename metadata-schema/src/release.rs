@@ -9,5 +9,7 @@ mod names;
 mod rollout;
 
 pub use manifest::{FORMAT, Image, MAX_LENGTH, Payload, ReleaseManifest};
-pub use names::{Channel, FirmwareVersion, HardwareId, Product, ShortNameError, SlotClass, manifest_path};
+pub use names::{
+    Channel, FirmwareVersion, HardwareId, Product, ShortNameError, SlotClass, manifest_path,
+};
 pub use rollout::{Rollout, Wave};
