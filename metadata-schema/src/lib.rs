@@ -25,7 +25,7 @@ pub mod name;
 pub mod release;
 pub mod roles;
 pub mod search;
-mod threshold;
+pub mod threshold;
 pub mod time;
 pub mod trusted;
 

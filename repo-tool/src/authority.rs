@@ -3,9 +3,9 @@
 use metadata_schema::gate::When;
 use metadata_schema::name::RoleName;
 use metadata_schema::roles::{Root, Targets};
+use metadata_schema::threshold::Authority;
 use metadata_schema::time::Timestamp;
 
-use crate::count::Authority;
 use crate::repository::State;
 
 /// One group of people of whom a threshold must sign. A new root needs two: the old one's and its own.

@@ -86,7 +86,6 @@
 
 pub mod assemble;
 mod authority;
-mod count;
 pub mod crls;
 mod digests;
 pub mod error;

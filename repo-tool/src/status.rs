@@ -3,12 +3,12 @@
 use metadata_schema::envelope::Envelope;
 use metadata_schema::key::KeyId;
 use metadata_schema::name::RoleName;
+use metadata_schema::threshold::{Tally, tally};
 use metadata_schema::time::Timestamp;
 use metadata_schema::trusted::SharedGate;
 use serde::Serialize;
 
 use crate::authority::{Ballot, ballots, staged_version};
-use crate::count::{Count, count};
 use crate::error::Result;
 use crate::keyholder::{certificate_of, holder_name};
 use crate::repository::{Repository, State};
@@ -132,13 +132,7 @@ fn group(
     now: Timestamp,
 ) -> Result<Group> {
     let authority = ballot.authority;
-    let counted = count(
-        role,
-        envelope,
-        authority,
-        SharedGate::clone(gate),
-        ballot.when(now),
-    )?;
+    let counted = tally(role, envelope, &authority, &**gate, ballot.when(now));
     let signers = authority.role.key_ids.iter().map(|id| Signer {
         name: holder_name(authority.certificates, id),
         key: id.to_string(),
@@ -148,12 +142,12 @@ fn group(
     Ok(Group {
         by: ballot.by,
         threshold: counted.needed,
-        reached: counted.reached,
+        reached: counted.reached(),
         signers: signers.collect(),
     })
 }
 
-fn signed(id: &KeyId, envelope: &Envelope, counted: &Count) -> Signed {
+fn signed(id: &KeyId, envelope: &Envelope, counted: &Tally) -> Signed {
     if !envelope
         .signatures
         .iter()
@@ -161,7 +155,7 @@ fn signed(id: &KeyId, envelope: &Envelope, counted: &Count) -> Signed {
     {
         return Signed::Missing;
     }
-    if counted.admitted.contains(id) {
+    if counted.counted.iter().any(|(key, _)| key == id) {
         return Signed::Counts;
     }
     let why = counted.refused.iter().find(|(key, _)| key == id);

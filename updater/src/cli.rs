@@ -3,7 +3,7 @@
 mod check;
 pub mod exit_code;
 mod once;
-pub mod output;
+mod output;
 mod run;
 mod simulate;
 mod status;

@@ -319,6 +319,28 @@ pub enum BootError {
 }
 
 impl Error {
+    /// What lies behind it, the nearest first.
+    pub fn causes(&self) -> Vec<String> {
+        let mut causes = Vec::new();
+        let mut source = std::error::Error::source(self);
+        while let Some(cause) = source {
+            let text = cause.to_string();
+            // A transparent error says the same as what it wraps.
+            if causes.last() != Some(&text) {
+                causes.push(text);
+            }
+            source = cause.source();
+        }
+        causes
+    }
+
+    /// The error and its causes in one line, for logs and reports.
+    pub fn in_one_line(&self) -> String {
+        let mut parts = vec![self.to_string()];
+        parts.extend(self.causes());
+        parts.join(": ")
+    }
+
     /// What a person can do about it.
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {

@@ -205,7 +205,7 @@ impl Updater {
         if let Err(e) = &result
             && !matches!(e, Error::Transport(_))
         {
-            let detail = crate::cli::output::in_one_line(e);
+            let detail = e.in_one_line();
             self.tell(ReportEvent::Refused, &detail, None, now);
         }
         result

@@ -7,12 +7,11 @@ use metadata_schema::limits::Limits;
 use metadata_schema::name::RoleName;
 use metadata_schema::release::ReleaseManifest;
 use metadata_schema::roles::{Common, Root};
+use metadata_schema::threshold::{Authority, tally};
 use metadata_schema::time::Timestamp;
-use metadata_schema::trusted::SharedGate;
 use serde::Serialize;
 
 use crate::assemble::metadata_name;
-use crate::count::{Authority, count};
 use crate::error::Result;
 use crate::keyholder::holder_name;
 use crate::walk::{self, Arrived, Source};
@@ -170,13 +169,11 @@ fn signers(
         return Ok(Vec::new());
     };
     let envelope = Envelope::read(name, &bytes)?;
-    let gate = SharedGate::clone(&arrived.gate);
-    let counted = count(name, &envelope, authority, gate, When::At(now))?;
-    Ok(counted
-        .admitted
+    let counted = tally(name, &envelope, &authority, &*arrived.gate, When::At(now)).counted;
+    let names = counted
         .iter()
-        .map(|key| holder_name(authority.certificates, key))
-        .collect())
+        .map(|(key, _)| holder_name(authority.certificates, key));
+    Ok(names.collect())
 }
 
 impl ReleaseReport {

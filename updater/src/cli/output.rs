@@ -5,7 +5,6 @@
     reason = "this module is the program's voice"
 )]
 
-use std::error::Error as _;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
@@ -73,7 +72,7 @@ pub(super) fn outcome(json: bool, outcome: &Outcome) {
 
 /// An error with its causes and what to do about it.
 pub(super) fn error(error: &Error, json: bool) {
-    let causes = causes(error);
+    let causes = error.causes();
     if json {
         let value = serde_json::json!({"error": error.to_string(), "caused_by": causes, "hint": error.hint()});
         println!("{value}");
@@ -89,25 +88,4 @@ pub(super) fn error(error: &Error, json: bool) {
     if let Some(hint) = error.hint() {
         eprintln!("Hint: {hint}");
     }
-}
-
-/// An error and its causes in one line, for logs and reports.
-pub fn in_one_line(error: &Error) -> String {
-    let mut parts = vec![error.to_string()];
-    parts.extend(causes(error));
-    parts.join(": ")
-}
-
-fn causes(error: &Error) -> Vec<String> {
-    let mut causes = Vec::new();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let text = cause.to_string();
-        // A transparent error says the same as what it wraps.
-        if causes.last() != Some(&text) {
-            causes.push(text);
-        }
-        source = cause.source();
-    }
-    causes
 }

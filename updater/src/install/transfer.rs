@@ -101,7 +101,7 @@ impl Transfer<'_, '_> {
             .await
         {
             Err(e) if choice.kind == PayloadKind::Delta && delta_is_at_fault(&e) => {
-                let error = crate::cli::output::in_one_line(&e);
+                let error = e.in_one_line();
                 tracing::warn!(error, "the delta cannot be used: taking the full payload");
                 let full = choose(image, None);
                 self.payload(offer, slot, class, wanted, &full, None).await

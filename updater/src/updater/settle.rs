@@ -42,7 +42,7 @@ impl Updater {
                         return Ok(self.armed(slot));
                     }
                     Err(e) => {
-                        let error = crate::cli::output::in_one_line(&e);
+                        let error = e.in_one_line();
                         tracing::warn!(error, "the staged slot cannot be used: it is given up");
                         self.event(Event::Abandoned, now)?
                     }
