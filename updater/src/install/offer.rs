@@ -45,7 +45,8 @@ pub async fn find_offer(
         .role(target.role())
         .map(metadata_schema::envelope::Verified::holders)
         .unwrap_or_default();
-    let signed_by = holders.iter().map(|holder| holder.0.clone()).collect();
+    let mut signed_by: Vec<String> = holders.iter().map(|holder| holder.0.clone()).collect();
+    signed_by.sort();
     Ok(Some(Offer {
         manifest,
         digest: Sha256Digest::of(&bytes),

@@ -1,0 +1,498 @@
+//! A device in process against a real server over mutual TLS: install, try, keep, roll back, and go on after a power cut.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use device_pki::folder::{Algorithms, Ceremony, KeySource, PkiFolder};
+use device_pki::{
+    ApiServer, Device, FileKey, FirmwareSigner, KeyAlgorithm, KeyPair, Leaf, Organisation,
+    Passphrase, Protection, ScryptCost, SubjectKey, SystemEntropy,
+};
+use metadata_schema::time::Timestamp;
+use repo_tool::{
+    ImageSource, InitPlan, Keyholder, ProductPlan, ReleaseRequest, Repository, Settings, Signers,
+    silent,
+};
+use tempfile::TempDir;
+use tokio::sync::Notify;
+use updater::boot::simulated::{Simulated, power_on};
+use updater::config::Config;
+use updater::error::Error;
+use updater::install::PayloadKind;
+use updater::progress::{Progress, Silent};
+use updater::slot::SlotName;
+use updater::{Outcome, Updater};
+
+const SERIAL: &str = "router-001";
+const SLOT: u64 = 32 * 1024 * 1024;
+
+/// A PKI, a repository with one product, a server, and a device, in a folder.
+struct World {
+    folder: TempDir,
+    now: Timestamp,
+    people: Vec<FileKey>,
+    _server: tokio::task::JoinHandle<()>,
+}
+
+impl World {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let now = Timestamp::from_unix_seconds(seconds());
+        let pass = Passphrase::new("test");
+        let mut ceremony = Ceremony {
+            now,
+            protection: Protection::Passphrase(&pass, ScryptCost::FAST),
+            entropy: &mut SystemEntropy,
+        };
+        let organisation = Organisation::new("Example", "example.com", "example").unwrap();
+        let pki_path = folder.path().join("pki");
+        let pki = PkiFolder::create(
+            &pki_path,
+            &organisation,
+            Algorithms::STANDARD,
+            &mut ceremony,
+        )
+        .unwrap();
+        let (mut people, mut holders) = (Vec::new(), Vec::new());
+        for name in ["alice", "bob"] {
+            let key = KeyPair::generate(KeyAlgorithm::Ed25519, &mut SystemEntropy).unwrap();
+            let roles = ["root", "targets", "delegated:router-x"];
+            let roles = roles.iter().map(|role| role.parse().unwrap()).collect();
+            let leaf = Leaf::FirmwareSigner(FirmwareSigner {
+                name: name.to_owned(),
+                roles,
+            });
+            let issued = pki
+                .issue(
+                    &leaf,
+                    KeySource::Given(SubjectKey::of(&key).unwrap()),
+                    None,
+                    &mut ceremony,
+                )
+                .unwrap();
+            holders
+                .push(Keyholder::from_pem(name, issued.chain_pem().concat().as_bytes()).unwrap());
+            people.push(key.into_tuf_signer().unwrap());
+        }
+        let server = ApiServer {
+            name: "api".to_owned(),
+            dns_names: Vec::new(),
+            addresses: vec!["127.0.0.1".parse().unwrap()],
+        };
+        pki.issue(
+            &Leaf::ApiServer(server),
+            KeySource::Generate,
+            None,
+            &mut ceremony,
+        )
+        .unwrap();
+        let device = Device {
+            serial: SERIAL.to_owned(),
+        };
+        pki.issue(
+            &Leaf::Device(device),
+            KeySource::Generate,
+            None,
+            &mut ceremony,
+        )
+        .unwrap();
+        pki.write_crls(30, &mut ceremony).unwrap();
+
+        let both = Signers {
+            people: holders,
+            threshold: NonZeroU32::new(2).unwrap(),
+        };
+        let plan = InitPlan {
+            anchor: pki.anchor().unwrap(),
+            root: both.clone(),
+            targets: both.clone(),
+            products: vec![ProductPlan {
+                name: "router-x".parse().unwrap(),
+                signers: both,
+            }],
+            settings: Settings {
+                compression_level: 3,
+                ..Settings::default()
+            },
+        };
+        let repository = Repository::init(
+            &folder.path().join("repository"),
+            &plan,
+            now,
+            &mut SystemEntropy,
+        )
+        .unwrap();
+        sign_and_publish(&repository, &people, now);
+
+        let config = api_server::Config::new(
+            "127.0.0.1:0".parse().unwrap(),
+            &pki_path,
+            folder.path().join("repository/published"),
+            folder.path().join("server"),
+        );
+        std::fs::create_dir_all(folder.path().join("server")).unwrap();
+        let server = api_server::Server::bind(config).await.unwrap();
+        let port = server.local_addr().port();
+        let running =
+            tokio::spawn(async move { server.run(std::future::pending()).await.unwrap() });
+        let world = Self {
+            folder,
+            now,
+            people,
+            _server: running,
+        };
+        world.provision(port);
+        world
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn provision(&self, port: u16) {
+        let device = self.path("device");
+        std::fs::create_dir_all(device.join("hooks/health.d/required")).unwrap();
+        for slot in ["a.img", "b.img"] {
+            std::fs::File::create(device.join(slot))
+                .unwrap()
+                .set_len(SLOT)
+                .unwrap();
+        }
+        Simulated::install(&device.join("boot.json")).unwrap();
+        let base = format!("https://127.0.0.1:{port}");
+        let config = format!(
+            r#"
+            state = "state"
+            hooks = "hooks"
+            [device]
+            product = "router-x"
+            hardware = "rev-a"
+            channel = "stable"
+            [server]
+            metadata = "{base}/repository/metadata"
+            targets = "{base}/repository/targets"
+            reports = "{base}/v1/reports"
+            [trust]
+            anchor = "../pki/trust-anchor.pem"
+            root = "../repository/published/metadata/1.root.json"
+            [identity]
+            certificate = "../pki/devices/{SERIAL}/chain.pem"
+            key = "../pki/devices/{SERIAL}/key.pem"
+            [slots.rootfs]
+            a = "a.img"
+            b = "b.img"
+            [boot]
+            backend = "simulated"
+            path = "boot.json"
+            [factory]
+            version = "0.9.0"
+            build_time = "2020-01-01T00:00:00Z"
+            "#
+        );
+        std::fs::write(device.join("updater.toml"), config).unwrap();
+    }
+
+    fn release(&self, version: &str, image: &[u8]) {
+        let repository = Repository::open(&self.path("repository")).unwrap();
+        let mut request = ReleaseRequest::new(
+            "router-x".parse().unwrap(),
+            "stable".parse().unwrap(),
+            version.parse().unwrap(),
+        );
+        request.hardware = vec!["rev-a".parse().unwrap()];
+        request.images = BTreeMap::from([(
+            "rootfs".parse().unwrap(),
+            ImageSource::Bytes(image.to_vec()),
+        )]);
+        repository
+            .stage_release(&request, self.now, &silent)
+            .unwrap();
+        sign_and_publish(&repository, &self.people, self.now);
+    }
+
+    fn updater(&self) -> Updater {
+        Updater::open(Config::load(&self.path("device/updater.toml")).unwrap()).unwrap()
+    }
+
+    async fn once(&self) -> Result<Outcome, Error> {
+        self.updater().once(self.now, &mut Silent).await
+    }
+
+    fn restart(&self) -> SlotName {
+        power_on(&self.path("device/boot.json")).unwrap()
+    }
+
+    fn health_check(&self, script: &str) {
+        let path = self.path("device/hooks/health.d/required/10-check");
+        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    fn slot(&self, slot: SlotName) -> Vec<u8> {
+        let name = if slot == SlotName::A {
+            "device/a.img"
+        } else {
+            "device/b.img"
+        };
+        std::fs::read(self.path(name)).unwrap()
+    }
+
+    /// Installs what is offered, restarts into it, and keeps it.
+    async fn update(&self) -> (String, PayloadKind, u64) {
+        let armed = self.once().await.unwrap();
+        let Outcome::Armed {
+            version,
+            kind,
+            downloaded,
+            signed_by,
+            ..
+        } = armed
+        else {
+            panic!("{armed:?}")
+        };
+        assert_eq!(
+            signed_by,
+            ["urn:example:person:alice", "urn:example:person:bob"]
+        );
+        let slot = self.restart();
+        let kept = self.once().await.unwrap();
+        assert_eq!(
+            kept,
+            Outcome::Committed {
+                version: version.clone(),
+                slot
+            }
+        );
+        (version.to_string(), kind, downloaded)
+    }
+}
+
+fn sign_and_publish(repository: &Repository, people: &[FileKey], now: Timestamp) {
+    for person in people {
+        repository.sign(person).unwrap();
+    }
+    repository.publish(now).unwrap();
+}
+
+/// Certificates start at the system's time, and the server judges them by it.
+fn seconds() -> i64 {
+    let since = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap();
+    i64::try_from(since.as_secs()).unwrap()
+}
+
+/// Bytes that compress badly, the same for the same seed.
+fn image(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    std::iter::repeat_with(next)
+        .flatten()
+        .take(length)
+        .collect()
+}
+
+fn holds(slot: &[u8], image: &[u8]) -> bool {
+    slot.starts_with(image)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_takes_a_full_release_then_a_delta_and_keeps_both() {
+    let world = World::new().await;
+    let nothing = world.once().await.unwrap();
+    assert!(
+        matches!(nothing, Outcome::NothingToDo { .. }),
+        "{nothing:?}"
+    );
+
+    let first = image(1, 3_000_000);
+    world.release("1.0.0", &first);
+    let (version, kind, full) = world.update().await;
+    assert_eq!((version.as_str(), kind), ("1.0.0", PayloadKind::Full));
+    assert!(holds(&world.slot(SlotName::B), &first));
+
+    let mut second = first.clone();
+    second.splice(1_000_000..1_000_000, image(2, 5000));
+    world.release("1.1.0", &second);
+    let (version, kind, delta) = world.update().await;
+    assert_eq!((version.as_str(), kind), ("1.1.0", PayloadKind::Delta));
+    assert!(delta < full / 50, "delta {delta}, full {full}");
+    assert!(holds(&world.slot(SlotName::A), &second) && holds(&world.slot(SlotName::B), &first));
+
+    let again = world.once().await.unwrap();
+    assert!(
+        matches!(&again, Outcome::NothingToDo { why, .. } if why == "1.1.0 is the newest release"),
+        "{again:?}"
+    );
+    let store = api_server::SqliteStore::open(&world.path("server")).unwrap();
+    let devices = api_server::Store::devices(&store).unwrap();
+    assert_eq!(devices.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn firmware_that_is_not_well_is_left_and_not_tried_again() {
+    let world = World::new().await;
+    let good = image(1, 500_000);
+    world.release("1.0.0", &good);
+    world.update().await;
+
+    world.release("1.1.0", &image(2, 500_000));
+    world.health_check(r#"[ "$UPDATER_SLOT" = A ] && [ -f "$UPDATER_IMAGE_ROOTFS" ] && [ "$UPDATER_VERSION" != 1.1.0 ]"#);
+    assert!(matches!(
+        world.once().await.unwrap(),
+        Outcome::Armed {
+            slot: SlotName::A,
+            ..
+        }
+    ));
+    assert_eq!(world.restart(), SlotName::A);
+    let error = world.once().await.unwrap_err();
+    assert!(matches!(error, Error::TrialFailed { .. }), "{error}");
+    // The power fails before the device has restarted by itself: it comes back from the old slot all the same.
+    assert_eq!(world.restart(), SlotName::B);
+    let outcome = world.once().await.unwrap();
+    assert!(
+        matches!(&outcome, Outcome::NothingToDo { why, .. } if why.contains("it failed here before")),
+        "{outcome:?}"
+    );
+    assert!(holds(&world.slot(SlotName::B), &good));
+
+    // Another release is taken.
+    world.health_check("true");
+    world.release("1.2.0", &image(3, 500_000));
+    assert_eq!(world.update().await.0, "1.2.0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn firmware_that_does_not_start_is_left_by_the_boot_loader() {
+    let world = World::new().await;
+    world.release("1.0.0", &image(1, 500_000));
+    assert!(matches!(world.once().await.unwrap(), Outcome::Armed { .. }));
+    // Running the updater again before the restart changes nothing.
+    assert!(matches!(world.once().await.unwrap(), Outcome::Armed { .. }));
+    let starts: Vec<SlotName> = (0..5).map(|_| world.restart()).collect();
+    assert_eq!(
+        starts,
+        [
+            SlotName::B,
+            SlotName::B,
+            SlotName::B,
+            SlotName::A,
+            SlotName::A
+        ]
+    );
+    let outcome = world.once().await.unwrap();
+    assert!(
+        matches!(&outcome, Outcome::NothingToDo { why, .. } if why.contains("did not start")),
+        "{outcome:?}"
+    );
+}
+
+/// Says when so many bytes of a payload have been applied.
+struct Cut(u64, Arc<Notify>);
+
+impl Progress for Cut {
+    fn begin(&mut self, _what: &str, _payload_bytes: u64) {}
+    fn advance(&mut self, done: u64) {
+        if done >= self.0 {
+            self.1.notify_one();
+        }
+    }
+    fn end(&mut self) {}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_install_that_was_cut_off_goes_on_where_it_was() {
+    let world = World::new().await;
+    let firmware = image(1, 24 * 1024 * 1024);
+    world.release("1.0.0", &firmware);
+    let cut = Arc::new(Notify::new());
+    let mut progress = Cut(18 * 1024 * 1024, Arc::clone(&cut));
+    let mut interrupted = world.updater();
+    tokio::select! {
+        ended = interrupted.once(world.now, &mut progress) => panic!("{ended:?}"),
+        () = cut.notified() => {}
+    }
+    drop(interrupted);
+    assert_eq!(
+        world.restart(),
+        SlotName::A,
+        "the old firmware starts as if nothing had been"
+    );
+    let outcome = world.once().await.unwrap();
+    let Outcome::Armed { downloaded, .. } = outcome else {
+        panic!("{outcome:?}")
+    };
+    assert!(
+        downloaded < 10 * 1024 * 1024,
+        "downloaded {downloaded} again"
+    );
+    assert!(holds(&world.slot(SlotName::B), &firmware));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delta_that_cannot_be_used_is_replaced_by_the_full_payload() {
+    let world = World::new().await;
+    let first = image(1, 1_000_000);
+    world.release("1.0.0", &first);
+    world.update().await;
+    // The running image is not what it was: a delta from it would make something else.
+    let mut changed = world.slot(SlotName::B);
+    changed[500_000] ^= 1;
+    std::fs::write(world.path("device/b.img"), changed).unwrap();
+    let mut second = first.clone();
+    second[10] ^= 1;
+    world.release("1.1.0", &second);
+    let (version, kind, _) = world.update().await;
+    assert_eq!((version.as_str(), kind), ("1.1.0", PayloadKind::Full));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_updater_at_a_time() {
+    let world = World::new().await;
+    let first = world.updater();
+    let second = Updater::open(Config::load(&world.path("device/updater.toml")).unwrap());
+    assert!(matches!(second.err(), Some(Error::Locked { .. })));
+    drop(first);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_memory_is_an_error_and_not_a_fresh_start() {
+    let world = World::new().await;
+    world.release("1.0.0", &image(1, 100_000));
+    world.update().await;
+    for name in [
+        "metadata/timestamp.json",
+        "metadata/snapshot.json",
+        "metadata/root.json",
+        "state.json",
+    ] {
+        let path = world.path("device/state").join(name);
+        let genuine = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &genuine[..genuine.len() / 2]).unwrap();
+        let error = match Updater::open(Config::load(&world.path("device/updater.toml")).unwrap()) {
+            Err(e) => e,
+            Ok(mut updater) => updater.once(world.now, &mut Silent).await.unwrap_err(),
+        };
+        let message = error.in_one_line();
+        assert!(
+            message.contains(Path::new(name).file_name().unwrap().to_str().unwrap()),
+            "{name}: {message}"
+        );
+        assert!(message.contains("damaged"), "{name}: {message}");
+        std::fs::write(&path, genuine).unwrap();
+    }
+    assert!(matches!(
+        world.once().await.unwrap(),
+        Outcome::NothingToDo { .. }
+    ));
+}
