@@ -9,13 +9,13 @@ use std::sync::Arc;
 
 use device_pki::folder::{Algorithms, Ceremony, KeySource, PkiFolder};
 use device_pki::{
-    ApiServer, Device, FileKey, FirmwareSigner, KeyAlgorithm, KeyPair, Leaf, Organisation,
+    ApiServer, CaKind, Device, FileKey, FirmwareSigner, KeyAlgorithm, KeyPair, Leaf, Organisation,
     Passphrase, Protection, ScryptCost, SubjectKey, SystemEntropy,
 };
 use metadata_schema::time::Timestamp;
 use repo_tool::{
-    ImageSource, InitPlan, Keyholder, ProductPlan, ReleaseRequest, Repository, Settings, Signers,
-    silent,
+    ImageSource, InitPlan, Keyholder, ProductPlan, ReleaseRequest, Repository, RootChange,
+    Settings, Signers, TopRole, silent,
 };
 use tempfile::TempDir;
 use tokio::sync::Notify;
@@ -57,27 +57,8 @@ impl World {
             &mut ceremony,
         )
         .unwrap();
-        let (mut people, mut holders) = (Vec::new(), Vec::new());
-        for name in ["alice", "bob"] {
-            let key = KeyPair::generate(KeyAlgorithm::Ed25519, &mut SystemEntropy).unwrap();
-            let roles = ["root", "targets", "delegated:router-x"];
-            let roles = roles.iter().map(|role| role.parse().unwrap()).collect();
-            let leaf = Leaf::FirmwareSigner(FirmwareSigner {
-                name: name.to_owned(),
-                roles,
-            });
-            let issued = pki
-                .issue(
-                    &leaf,
-                    KeySource::Given(SubjectKey::of(&key).unwrap()),
-                    None,
-                    &mut ceremony,
-                )
-                .unwrap();
-            holders
-                .push(Keyholder::from_pem(name, issued.chain_pem().concat().as_bytes()).unwrap());
-            people.push(key.into_tuf_signer().unwrap());
-        }
+        let joined = ["alice", "bob"].map(|name| join(&pki, name, &mut ceremony));
+        let (people, holders): (Vec<FileKey>, Vec<Keyholder>) = joined.into_iter().unzip();
         let server = ApiServer {
             name: "api".to_owned(),
             dns_names: Vec::new(),
@@ -271,6 +252,20 @@ impl World {
     }
 }
 
+/// Somebody who may sign everything.
+fn join(pki: &PkiFolder, name: &str, ceremony: &mut Ceremony<'_>) -> (FileKey, Keyholder) {
+    let key = KeyPair::generate(KeyAlgorithm::Ed25519, &mut SystemEntropy).unwrap();
+    let roles = ["root", "targets", "delegated:router-x"];
+    let leaf = Leaf::FirmwareSigner(FirmwareSigner {
+        name: name.to_owned(),
+        roles: roles.iter().map(|role| role.parse().unwrap()).collect(),
+    });
+    let source = KeySource::Given(SubjectKey::of(&key).unwrap());
+    let issued = pki.issue(&leaf, source, None, ceremony).unwrap();
+    let holder = Keyholder::from_pem(name, issued.chain_pem().concat().as_bytes()).unwrap();
+    (key.into_tuf_signer().unwrap(), holder)
+}
+
 fn sign_and_publish(repository: &Repository, people: &[FileKey], now: Timestamp) {
     for person in people {
         repository.sign(person).unwrap();
@@ -395,6 +390,66 @@ async fn firmware_that_does_not_start_is_left_by_the_boot_loader() {
         matches!(&outcome, Outcome::NothingToDo { why, .. } if why.contains("did not start")),
         "{outcome:?}"
     );
+}
+
+/// Bob leaves: the next root is signed by him for the last time, then his certificate is revoked. A mirror hides that root
+/// until the device has the revocation list.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revocation_list_does_not_keep_a_device_from_the_root_that_follows_from_it() {
+    let world = World::new().await;
+    world.once().await.unwrap();
+    let pki = PkiFolder::open(&world.path("pki")).unwrap();
+    let pass = Passphrase::new("test");
+    let mut ceremony = Ceremony {
+        now: world.now,
+        protection: Protection::Passphrase(&pass, ScryptCost::FAST),
+        entropy: &mut SystemEntropy,
+    };
+    let (carol, holder) = join(&pki, "carol", &mut ceremony);
+    let repository = Repository::open(&world.path("repository")).unwrap();
+    let change = RootChange {
+        roles: vec![TopRole::Root, TopRole::Targets],
+        add: vec![holder],
+        remove: vec!["bob".to_owned()],
+        threshold: None,
+    };
+    repository.rotate_root(&change, world.now).unwrap();
+    repository.sign(&carol).unwrap();
+    sign_and_publish(&repository, &world.people, world.now);
+
+    pki.revoke("bob", &mut ceremony).unwrap();
+    let list = std::fs::read(pki.crl_path(CaKind::FirmwareSigning).unwrap()).unwrap();
+    repository
+        .add_crls(&[("list".to_owned(), list)], world.now)
+        .unwrap();
+    // The product's role still goes by bob's signature, so a device would refuse its releases: that is another matter.
+    repository.publish_unchecked(world.now).unwrap();
+
+    let root = world.path("repository/published/metadata/2.root.json");
+    std::fs::rename(&root, world.path("hidden")).unwrap();
+    let error = world.once().await.unwrap_err();
+    assert!(matches!(error, Error::Metadata(_)), "{error}");
+    let stored = |name: &str| world.path("device/state/metadata").join(name);
+    assert_eq!(
+        std::fs::read_dir(stored("crls")).unwrap().count(),
+        0,
+        "targets v2 are not for root v1"
+    );
+    // The device gets the list all the same, from elsewhere.
+    let ski = pki
+        .authority(CaKind::FirmwareSigning, ceremony.protection)
+        .unwrap();
+    let ski = ski.certificate().subject_key_id().unwrap();
+    std::fs::copy(
+        pki.crl_path(CaKind::FirmwareSigning).unwrap(),
+        stored("crls").join(format!("{ski}.crl")),
+    )
+    .unwrap();
+
+    std::fs::rename(world.path("hidden"), &root).unwrap();
+    let _refused = world.once().await;
+    let root = std::fs::read_to_string(stored("root.json")).unwrap();
+    assert!(root.contains("\"version\": 2"), "the device has followed");
 }
 
 /// Says when so many bytes of a payload have been applied.
