@@ -21,6 +21,10 @@ pub const SPEC_VERSION: &str = "1.0.34";
 /// The member of `signed` that says when a file was issued: TUF has only expiry, and a device's clock needs a floor.
 pub const ISSUED_MEMBER: &str = "x-issued";
 
+/// The member of `signed` that says which targets role a file is for. Where the same people sign several roles, their file
+/// for one could otherwise be served as another's by whoever holds the online keys.
+pub const ROLE_MEMBER: &str = "x-role";
+
 /// One kind of metadata.
 pub trait Role: Sized {
     /// The value of `_type`.

@@ -19,8 +19,9 @@ use crate::digest::{Hashes, Length};
 use crate::envelope::{Unverified, Verified};
 use crate::error::MetadataError;
 use crate::gate::{SignerGate, When};
+use crate::json::{Json, ShapeError, shortened};
 use crate::name::{RoleName, Version};
-use crate::roles::{MetaFile, Role, RoleKeys, Root, Snapshot, Targets, Timestamp};
+use crate::roles::{MetaFile, ROLE_MEMBER, Role, RoleKeys, Root, Snapshot, Targets, Timestamp};
 use crate::threshold::Authority;
 use crate::time::ReferenceTime;
 
@@ -260,6 +261,7 @@ impl AtSnapshot {
         let new: Verified<Targets> =
             Unverified::read(role, bytes)?.verify(authority, &*at.gate, When::At(at.now))?;
         same_version(role, file.version, new.common.version)?;
+        for_this_role(role, &new)?;
         at.not_expired(role, &*new)?;
         Ok(new)
     }
@@ -404,6 +406,26 @@ fn same_version(role: &RoleName, expected: Version, found: Version) -> Result<()
         expected,
         found,
     })
+}
+
+/// A targets file that says which role it is for is of that role.
+fn for_this_role(role: &RoleName, targets: &Targets) -> Result<(), MetadataError> {
+    match targets.extra.get(ROLE_MEMBER) {
+        None => Ok(()),
+        Some(Json::String(name)) if name == role.as_str() => Ok(()),
+        Some(other) => {
+            let found = match other {
+                Json::String(name) => format!("{:?}", shortened(name)),
+                other => other.kind().to_owned(),
+            };
+            let at = format!("signed.{ROLE_MEMBER}");
+            let source = ShapeError::new(&at, format!("{:?}", role.as_str()), found);
+            Err(MetadataError::Shape {
+                role: role.clone(),
+                source,
+            })
+        }
+    }
 }
 
 /// A file is the one that the metadata above it names: length and digests, where it names them.

@@ -12,7 +12,7 @@ use metadata_schema::json::{Fields, Json, ShapeError};
 use metadata_schema::key::KeyId;
 use metadata_schema::limits::Limits;
 use metadata_schema::name::RoleName;
-use metadata_schema::roles::{ISSUED_MEMBER, Role, Root, Targets};
+use metadata_schema::roles::{ISSUED_MEMBER, Role, Root, Targets, ROLE_MEMBER};
 
 use crate::error::{Error, Result};
 use crate::layout::Layout;
@@ -90,8 +90,14 @@ impl Staged {
 }
 
 /// Stages a role, unless the same is staged already; signatures over another draft of it are removed.
-pub(crate) fn stage(layout: &Layout, role: &RoleName, content: &impl Role) -> Result<bool> {
-    let signed = content.to_json();
+pub(crate) fn stage<C: Role>(layout: &Layout, role: &RoleName, content: &C) -> Result<bool> {
+    let mut signed = content.to_json();
+    if let Json::Object(members) = &mut signed
+        && C::TYPE == "targets"
+    {
+        // The same people may sign several targets roles: the file says for which of them it is.
+        members.insert(ROLE_MEMBER.to_owned(), role.clone().into());
+    }
     let path = layout.staged_role(role);
     if path.is_file() {
         let bytes = durable::read_bounded(&path, Limits::default().targets_length)?;

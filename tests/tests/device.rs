@@ -546,6 +546,20 @@ async fn a_damaged_memory_is_an_error_and_not_a_fresh_start() {
         assert!(message.contains("damaged"), "{name}: {message}");
         std::fs::write(&path, genuine).unwrap();
     }
+    for name in ["metadata/root.json", "state.json"] {
+        let path = world.path("device/state").join(name);
+        std::fs::rename(&path, world.path("lost")).unwrap();
+        let error = match Updater::open(Config::load(&world.path("device/updater.toml")).unwrap()) {
+            Err(e) => e,
+            Ok(mut updater) => updater.once(world.now, &mut Silent).await.unwrap_err(),
+        };
+        let message = error.in_one_line();
+        assert!(
+            message.contains("it is missing, although"),
+            "{name}: {message}"
+        );
+        std::fs::rename(world.path("lost"), &path).unwrap();
+    }
     assert!(matches!(
         world.once().await.unwrap(),
         Outcome::NothingToDo { .. }

@@ -234,7 +234,10 @@ impl State {
         use Stage as S;
         match (self.installation.clone(), event) {
             (S::Idle | S::Installing { .. }, E::Begin { new, slot }) if slot != self.slot => {
-                Ok((self.at(S::Installing { new, slot }), Action::None))
+                // The firmware before stands in the slot that is written now.
+                let previous = None;
+                let state = Self { previous, ..self };
+                Ok((state.at(S::Installing { new, slot }), Action::None))
             }
             (S::Installing { slot, .. } | S::Staged { slot, .. }, E::Abandoned) => {
                 Ok((self.at(S::Idle), Action::Discard(slot)))

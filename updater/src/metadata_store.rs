@@ -28,14 +28,23 @@ impl MetadataStore {
     /// Opens the folder, making it if it is not there.
     ///
     /// # Errors
-    /// If it cannot be made.
+    /// If it cannot be made, or has lost its root: then the rollback floor is not what it was.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         for folder in [folder, &folder.join("root_history"), &folder.join("crls")] {
             durable::create_dir_durable(folder, 0o700).map_err(StoreError::Storage)?;
         }
-        Ok(Self {
+        let store = Self {
             folder: folder.to_owned(),
-        })
+        };
+        let there = |role: &RoleName| store.path(role).exists();
+        // The root is stored before any other role.
+        if !there(&RoleName::root()) && there(&RoleName::timestamp()) {
+            return Err(StoreError::Damaged {
+                path: store.path(&RoleName::root()),
+                why: "it is missing, although there is a trusted timestamp".to_owned(),
+            });
+        }
+        Ok(store)
     }
 
     /// The file of a role, if it is there.

@@ -124,7 +124,10 @@ impl Client<'_> {
         let (start, stored) = self.newest_local_root(factory_root)?;
         // The walk goes without revocation lists, its end is judged under them: see `RootWalk::confirm`.
         let mut walk = RootWalk::from_trusted(&start, self.trust.gate(Vec::new()))?;
-        let mut newest = (!stored).then_some(start);
+        if !stored {
+            self.store.save_root(walk.root().common.version, &start)?;
+        }
+        let mut newest = None;
         // 5.3.3: a bounded number of steps; what is beyond is taken up by the next run.
         for _ in 0..self.limits.root_rotations {
             let next = walk.next_version()?;

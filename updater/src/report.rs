@@ -64,8 +64,12 @@ impl Outbox {
                 .header(reqwest::header::CONTENT_TYPE, "application/json")
                 .body(text);
             match request.send().await {
-                // The server will never take a report that it calls malformed: asking again would not help.
-                Ok(answer) if answer.status().is_success() || answer.status().is_client_error() => {
+                // The server will never take a report that it calls malformed or not this device's: asking again would
+                // not help. Anything else may pass.
+                Ok(answer)
+                    if answer.status().is_success()
+                        || matches!(answer.status().as_u16(), 400 | 403 | 413 | 422) =>
+                {
                     if !answer.status().is_success() {
                         tracing::warn!(
                             status = answer.status().as_u16(),

@@ -22,7 +22,6 @@ use crate::config::{BootConfig, Config};
 use crate::error::{Error, StoreError};
 use crate::install::{Offer, PayloadKind, Transfer, find_offer};
 use crate::lifecycle::{Action, Event, Firmware, ImageRef, State};
-use crate::metadata_store::MetadataStore;
 use crate::progress::Progress;
 use crate::refresh::Client;
 use crate::select::{Decision, Device, decide};
@@ -82,7 +81,6 @@ pub struct Updater {
     config: Config,
     slots: SlotGroup,
     boot: Box<dyn BootControl + Send>,
-    store: MetadataStore,
     states: StateStore,
     state: State,
     _lock: File,
@@ -105,12 +103,11 @@ impl Updater {
         let slots = SlotGroup::new(paths.collect());
         let state = match states.load()? {
             Some(state) => state,
-            None => factory_state(&config, boot.status()?.booted),
+            None => first_state(&config, &states, boot.status()?.booted)?,
         };
         Ok(Self {
             slots,
             boot,
-            store: MetadataStore::open(&config.state.join("metadata"))?,
             states,
             state,
             config,
@@ -176,10 +173,10 @@ impl Updater {
     /// If metadata cannot be fetched or is refused.
     pub async fn check(&mut self, system: Timestamp) -> Result<Checked, Error> {
         let time = self.reference_time(system)?;
-        let mut network = Network::open(&self.config, &self.store, time.0)?;
+        let mut network = Network::open(&self.config, time.0)?;
         let mut client = Client {
             transport: &mut network.http,
-            store: &self.store,
+            store: &network.store,
             trust: &network.trust,
             limits: Limits::default(),
         };
@@ -216,11 +213,10 @@ impl Updater {
         now: ReferenceTime,
         progress: &mut dyn Progress,
     ) -> Result<Outcome, Error> {
-        let mut network = Network::open(&self.config, &self.store, now)?;
-        let store = self.store.clone();
+        let mut network = Network::open(&self.config, now)?;
         let mut client = Client {
             transport: &mut network.http,
-            store: &store,
+            store: &network.store,
             trust: &network.trust,
             limits: Limits::default(),
         };
@@ -389,6 +385,20 @@ async fn refreshed(
     )
     .await?;
     Ok((set, offer))
+}
+
+/// The state of a device that starts for the first time, stored at once: a state that is missing later was lost, and the
+/// anti-rollback floor with it.
+fn first_state(config: &Config, states: &StateStore, booted: SlotName) -> Result<State, Error> {
+    if config.state.join("metadata/root.json").exists() {
+        return Err(Error::Store(StoreError::Damaged {
+            path: config.state.join("state.json"),
+            why: "it is missing, although this device has been at work before".to_owned(),
+        }));
+    }
+    let state = factory_state(config, booted);
+    states.save(&state)?;
+    Ok(state)
 }
 
 fn factory_state(config: &Config, booted: SlotName) -> State {

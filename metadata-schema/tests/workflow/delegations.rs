@@ -232,3 +232,27 @@ fn hashed_bins_are_found_by_the_digest_of_the_path() {
         outcome(Some(&bin), &[&bin])
     );
 }
+
+#[test]
+fn a_file_of_one_role_is_not_taken_for_another_of_the_same_people() {
+    use metadata_schema::json::Json;
+    let mut repository = Repository::new();
+    let mut shared = role("b", &["b/*"], true);
+    shared.keys = role_keys(&["a"], 1);
+    let by_one_person = vec![role("a", &["a/*"], true), shared];
+    let delegations = Delegations {
+        keys: keys(&["a"]),
+        roles: by_one_person,
+        ..Delegations::default()
+    };
+    repository.delegate(delegations);
+    let mut of_a = targets(1, &["a/1", "b/1"]);
+    of_a.extra.insert("x-role".to_owned(), Json::from("a"));
+    repository.add_role("a", &of_a, &["a"]);
+    repository.add_role("b", &of_a, &["a"]);
+    assert_eq!(looked_up(&repository, "a/1"), outcome(Some("a"), &["a"]));
+    assert_eq!(
+        looked_up(&repository, "b/1").unwrap_err(),
+        "b metadata has not the form that it must have"
+    );
+}

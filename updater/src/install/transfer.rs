@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use firmware_delta::{
     Applier, Checkpoint, Expectation, Limits, PatchError, SeekImage, VerifiedOld, verify_old,
 };
-use metadata_schema::release::{Image, SlotClass};
+use metadata_schema::release::{Image, Payload, SlotClass};
 use metadata_schema::search::VerifiedTarget;
 use metadata_schema::trusted::AtTargets;
 
@@ -94,6 +94,8 @@ impl Transfer<'_, '_> {
                 downloaded: 0,
             });
         }
+        // What was begun is gone on with: the run before may have fallen back to the full payload.
+        let running = running.filter(|_| !self.has_begun(&image.full));
         let choice = choose(image, running.map(|(_, image)| image));
         let place = running.map(|(place, _)| place);
         match self
@@ -108,6 +110,13 @@ impl Transfer<'_, '_> {
             }
             result => result,
         }
+    }
+
+    /// Whether the checkpoint is of this payload.
+    fn has_begun(&self, payload: &Payload) -> bool {
+        let stored = self.state.checkpoint().ok().flatten();
+        let checkpoint = stored.and_then(|bytes| Checkpoint::from_bytes(&bytes).ok());
+        checkpoint.is_some_and(|at| at.head() == *payload.head.as_bytes())
     }
 
     async fn payload(

@@ -189,6 +189,8 @@ impl Transport for Http {
                     }))
                 }
                 StatusCode::NOT_FOUND | StatusCode::FORBIDDEN | StatusCode::GONE => Ok(None),
+                // The file is shorter than it should be: what is missing is not there.
+                StatusCode::RANGE_NOT_SATISFIABLE if request.offset > 0 => Ok(None),
                 status => Err(TransportError::Status {
                     url,
                     status: status.as_u16(),

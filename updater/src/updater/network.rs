@@ -17,24 +17,22 @@ const MAX_ANCHOR: u64 = 64 * 1024;
 
 /// A device that can ask its server.
 pub(super) struct Network {
+    pub(super) store: MetadataStore,
     pub(super) http: Http,
     pub(super) client: reqwest::Client,
     pub(super) trust: Trust,
 }
 
 impl Network {
-    pub(super) fn open(
-        config: &Config,
-        store: &MetadataStore,
-        now: ReferenceTime,
-    ) -> Result<Self, Error> {
+    pub(super) fn open(config: &Config, now: ReferenceTime) -> Result<Self, Error> {
+        let store = MetadataStore::open(&config.state.join("metadata"))?;
         let identity = Identity::load(&config.identity.certificate, &config.identity.key);
         let anchor = durable::read_bounded(&config.trust.anchor, MAX_ANCHOR)
             .and_then(|pem| TrustAnchor::from_pem(&pem))
             .map_err(Error::Identity)?;
         let trust = device_pki::Trust {
             anchor: anchor.clone(),
-            revocations: Arc::new(Revocations::new(lists(store)?)),
+            revocations: Arc::new(Revocations::new(lists(&store)?)),
             policy: RevocationPolicy::Available,
             clock: Clock::Fixed(now),
         };
@@ -42,6 +40,7 @@ impl Network {
         let tls = tls::device_client(&identity, &trust).map_err(Error::Identity)?;
         let client = http::client(tls)?;
         Ok(Self {
+            store,
             http: Http::new(
                 client.clone(),
                 &config.server.metadata,

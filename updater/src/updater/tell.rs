@@ -56,7 +56,7 @@ impl Updater {
         let Some(url) = &self.config.server.reports else {
             return;
         };
-        match (Network::open(&self.config, &self.store, now), self.outbox()) {
+        match (Network::open(&self.config, now), self.outbox()) {
             (Ok(network), Ok(outbox)) => {
                 outbox.send(&network.client, url).await;
             }
