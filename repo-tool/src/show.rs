@@ -1,11 +1,16 @@
 //! A staged event in words: what a signer reads before signing.
 
+mod delegations;
+
+use std::collections::BTreeSet;
+
 use metadata_schema::digest::Sha256Digest;
-use metadata_schema::gate::Certificates;
+use metadata_schema::gate::{CERTIFICATES_MEMBER, Certificates};
+use metadata_schema::json::{Json, Object};
 use metadata_schema::key::KeyId;
 use metadata_schema::name::{RoleName, Version};
 use metadata_schema::release::{HardwareId, ReleaseManifest};
-use metadata_schema::roles::{DelegatedRole, PathSet, RoleKeys, Root, Targets};
+use metadata_schema::roles::{ISSUED_MEMBER, Role, RoleKeys, Root, Targets};
 use metadata_schema::time::Timestamp;
 use serde::Serialize;
 
@@ -80,15 +85,18 @@ impl Repository {
         let Some(new) = new else {
             return Ok((Timestamp::EPOCH, lines));
         };
-        describe_delegations(old, new, &mut lines);
+        let mut told = Told::default();
+        delegations::describe(old, new, &mut lines);
+        told.members(&lines, &["delegations"]);
         self.describe_files(role, old, new, &mut lines)?;
+        told.members(&lines, &["targets"]);
+        if let Some(old) = old {
+            describe_certificates(&old.certificates, &new.certificates, &mut lines);
+        }
+        told.members(&lines, &[CERTIFICATES_MEMBER]);
+        describe_rest(old.map(Role::to_json), &new.to_json(), &told, &mut lines);
         if lines.is_empty() {
-            let text = if old.is_some() {
-                "same content, later expiry"
-            } else {
-                "names no files yet"
-            };
-            lines.push(text.to_owned());
+            lines.push("names no files yet".to_owned());
         }
         Ok((new.common.expires, lines))
     }
@@ -109,8 +117,14 @@ impl Repository {
         for (path, file) in &new.targets {
             let verb = match before(path) {
                 None => "adds",
-                Some(before) if before != file => "replaces",
-                Some(_) => continue,
+                Some(before) if before == file => continue,
+                Some(before) if before.length == file.length && before.hashes == file.hashes => {
+                    lines.push(format!(
+                        "says something else of {path}, the file is the same"
+                    ));
+                    continue;
+                }
+                Some(_) => "replaces",
             };
             let digest = file.hashes.file_prefix();
             lines.push(format!(
@@ -151,6 +165,12 @@ fn describe_release(manifest: &ReleaseManifest, lines: &mut Vec<String>) {
             image.deltas.len()
         ));
     }
+    if manifest.rollout.paused {
+        lines.push("  PAUSED: no device installs it".to_owned());
+    }
+    if manifest.rollout.waves.is_empty() {
+        lines.push("  for the whole fleet at once".to_owned());
+    }
     for wave in &manifest.rollout.waves {
         lines.push(format!(
             "  from {} on for {} % of the fleet",
@@ -158,7 +178,7 @@ fn describe_release(manifest: &ReleaseManifest, lines: &mut Vec<String>) {
         ));
     }
     if !manifest.notes.is_empty() {
-        lines.push(format!("  notes: {}", printable(&manifest.notes)));
+        lines.push(format!("  notes: {}", shortened(manifest.notes.trim_end())));
     }
 }
 
@@ -183,47 +203,120 @@ fn describe_root(old: Option<&Root>, new: &Root, lines: &mut Vec<String>) {
             );
         }
     }
-    if lines.is_empty() {
-        lines.push("same signers, later expiry".to_owned());
+    if let Some(old) = old {
+        for (name, before, after) in [
+            ("root", &old.root, &new.root),
+            ("targets", &old.targets, &new.targets),
+            ("snapshot", &old.snapshot, &new.snapshot),
+            ("timestamp", &old.timestamp, &new.timestamp),
+        ] {
+            describe_unknown(name, &before.extra, &after.extra, lines);
+        }
+        describe_unknown("roles", &old.other_roles, &new.other_roles, lines);
+    }
+    let mut told = Told::default();
+    told.members(lines, &["keys", "roles"]);
+    if new.consistent_snapshot != old.is_none_or(|old| old.consistent_snapshot) {
+        let word = if new.consistent_snapshot { "on" } else { "off" };
+        lines.push(format!(
+            "consistent_snapshot is {word}: devices ask for files by other names"
+        ));
+    }
+    told.members(lines, &["consistent_snapshot"]);
+    if let Some(old) = old {
+        describe_certificates(&old.certificates, &new.certificates, lines);
+    }
+    told.members(lines, &[CERTIFICATES_MEMBER]);
+    describe_rest(old.map(Role::to_json), &new.to_json(), &told, lines);
+}
+
+/// Members of a role that something was said about.
+#[derive(Default)]
+struct Told {
+    members: Vec<&'static str>,
+    lines: usize,
+}
+
+impl Told {
+    /// If there are more lines than before, they tell what changes in these members.
+    fn members(&mut self, lines: &[String], members: &[&'static str]) {
+        if lines.len() > self.lines {
+            self.members.extend(members);
+        }
+        self.lines = lines.len();
     }
 }
 
-fn describe_delegations(old: Option<&Targets>, new: &Targets, lines: &mut Vec<String>) {
-    let role_of = |targets: &Targets, name: &RoleName| -> Option<DelegatedRole> {
-        targets.delegations.as_ref()?.role(name).cloned()
+/// Whatever else differs: nothing that is signed may change in silence. Certificates that are exchanged count as well.
+fn describe_rest(old: Option<Json>, new: &Json, told: &Told, lines: &mut Vec<String>) {
+    let members = |json: Json| match json {
+        Json::Object(members) => members,
+        _ => Object::new(),
     };
-    for role in new
-        .delegations
-        .iter()
-        .flat_map(|delegations| &delegations.roles)
-    {
-        let before = old.and_then(|old| role_of(old, &role.name));
-        if before.is_none() {
-            let paths = match &role.paths {
-                PathSet::Patterns(patterns) => patterns.join(", "),
-                _ => "paths by their hash".to_owned(),
-            };
-            lines.push(format!("delegates {paths} to the role {}", role.name));
-        }
-        let keys = before.as_ref().map(|before| &before.keys);
-        let certificates = old.map(|old| &old.certificates);
-        describe_signers(
-            role.name.as_str(),
-            keys,
-            certificates,
-            &role.keys,
-            &new.certificates,
-            lines,
-        );
+    let first = old.is_none();
+    let known: &[&str] = if first { &TARGETS_MEMBERS } else { &[] };
+    let (old, new) = (old.map(members).unwrap_or_default(), members(new.clone()));
+    let different = differing(&old, &new).into_iter().filter(|member| {
+        let dated = ["version", "expires", ISSUED_MEMBER].contains(&member.as_str());
+        !dated && !told.members.contains(&member.as_str()) && !known.contains(&member.as_str())
+    });
+    let different: Vec<String> = different.collect();
+    if !different.is_empty() {
+        lines.push(format!("changes the members {}", different.join(", ")));
+    } else if lines.is_empty() && !first {
+        lines.push("same content, later expiry".to_owned());
     }
-    for role in old
-        .iter()
-        .flat_map(|old| old.delegations.iter())
-        .flat_map(|d| &d.roles)
-    {
-        if role_of(new, &role.name).is_none() {
-            lines.push(format!("takes the role {} away", role.name));
+}
+
+/// What a role has from its first version on.
+const TARGETS_MEMBERS: [&str; 8] = [
+    "_type",
+    "spec_version",
+    "targets",
+    "delegations",
+    "keys",
+    "roles",
+    "consistent_snapshot",
+    CERTIFICATES_MEMBER,
+];
+
+/// Names of members that one of two objects has, or that differ.
+fn differing(old: &Object, new: &Object) -> BTreeSet<String> {
+    let names = old.keys().chain(new.keys());
+    names
+        .filter(|name| old.get(*name) != new.get(*name))
+        .cloned()
+        .collect()
+}
+
+/// Members that this program does not know: others may.
+fn describe_unknown(what: &str, old: &Object, new: &Object, lines: &mut Vec<String>) {
+    let names: Vec<String> = differing(old, new).into_iter().collect();
+    if !names.is_empty() {
+        lines.push(format!(
+            "{what}: changes the unknown members {}",
+            names.join(", ")
+        ));
+    }
+}
+
+/// Certificates of keys: they say who a key's holder is.
+fn describe_certificates(old: &Certificates, new: &Certificates, lines: &mut Vec<String>) {
+    let ids: BTreeSet<&KeyId> = old.iter().chain(new.iter()).map(|(id, _)| id).collect();
+    for id in ids {
+        let (before, after) = (old.chain(id), new.chain(id));
+        if before == after {
+            continue;
         }
+        let (from, to) = (holder_name(old, id), holder_name(new, id));
+        let key = id.short();
+        lines.push(if before.is_empty() {
+            format!("certificates of key {key}: those of {to} are added")
+        } else if after.is_empty() {
+            format!("certificates of key {key}: those of {from} are removed")
+        } else {
+            format!("certificates of key {key}: those of {from} are exchanged for others of {to}")
+        });
     }
 }
 
@@ -275,8 +368,12 @@ fn describe_signers(
     }
 }
 
-/// Text from a manifest on one line, without control characters that a terminal would obey.
-fn printable(text: &str) -> String {
-    let line = text.chars().map(|c| if c.is_control() { ' ' } else { c });
-    line.take(400).collect()
+/// At most 400 characters: whatever prints them escapes what a terminal would obey.
+fn shortened(text: &str) -> String {
+    let mut characters = text.chars();
+    let mut short: String = characters.by_ref().take(400).collect();
+    if characters.next().is_some() {
+        short.push_str(" ...");
+    }
+    short
 }

@@ -12,7 +12,7 @@ use metadata_schema::json::{Fields, Json, ShapeError};
 use metadata_schema::key::KeyId;
 use metadata_schema::limits::Limits;
 use metadata_schema::name::RoleName;
-use metadata_schema::roles::{ISSUED_MEMBER, Role, Root, Targets, ROLE_MEMBER};
+use metadata_schema::roles::{ISSUED_MEMBER, ROLE_MEMBER, Role, Root, Targets};
 
 use crate::error::{Error, Result};
 use crate::layout::Layout;

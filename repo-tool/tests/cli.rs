@@ -250,3 +250,32 @@ fn payload_of(folder: &Path) -> PathBuf {
         .find(|path| path.extension().is_some_and(|end| end == "full"))
         .unwrap()
 }
+
+#[test]
+fn names_from_metadata_cannot_command_a_terminal() {
+    let desk = Desk::new();
+    desk.init();
+    let staged = desk.path("repo/staged/targets.json");
+    let mut targets: serde_json::Value =
+        serde_json::from_slice(&fs::read(&staged).unwrap()).unwrap();
+    let evil = "a\u{1b}[2K\n  - nothing changes\u{202e}\u{9b}";
+    let file = serde_json::json!({"length": 1, "hashes": {"sha256": "00".repeat(32)}});
+    targets["targets"][evil] = file;
+    targets["delegations"]["roles"][0]["paths"] = serde_json::json!([evil]);
+    targets["x\u{2066}\r"] = serde_json::json!(1);
+    fs::write(&staged, targets.to_string()).unwrap();
+    for line in ["show repo", "show repo --json", "status repo"] {
+        let text = desk.ok(line);
+        let bad = |c: &char| c.is_control() && *c != '\n' || ('\u{2028}'..='\u{206f}').contains(c);
+        assert_eq!(text.chars().find(bad), None, "{text:?}");
+        assert!(
+            !text.lines().any(|line| line.starts_with("  - nothing")),
+            "{text}"
+        );
+    }
+    let text = desk.ok("show repo");
+    assert!(
+        text.contains("adds a\\u{1b}[2K\\u{a}  - nothing changes\\u{202e}\\u{9b}"),
+        "{text}"
+    );
+}

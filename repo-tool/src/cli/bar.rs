@@ -5,6 +5,8 @@ use std::sync::{Mutex, PoisonError};
 use indicatif::{ProgressBar, ProgressStyle};
 use repo_tool::Progress;
 
+use crate::output::printable;
+
 /// One bar, which shows the file that is worked on.
 pub(crate) struct Bar {
     bar: ProgressBar,
@@ -34,7 +36,7 @@ impl Bar {
         if shown.0 != progress.file || shown.1 != progress.stage {
             *shown = (progress.file.to_owned(), progress.stage.to_owned());
             self.bar.reset();
-            self.bar.set_message(progress.file.to_owned());
+            self.bar.set_message(printable(&[progress.file.to_owned()]));
             self.bar.set_prefix(progress.stage.to_owned());
         }
         if progress.total > 0 {

@@ -10,4 +10,5 @@ mod changes;
 mod publishing;
 mod releases;
 mod setting_up;
+mod showing;
 mod support;

@@ -45,13 +45,16 @@ impl AddCrlArgs {
         }
         let staged = repository.add_crls_of(&lists, &issuers, context.now)?;
         context.output.answer(&staged, || {
-            let lines = staged.iter().map(|crl| {
-                format!(
-                    "{}: number {}, {} revoked, next by {}\n  {}",
-                    crl.issuer, crl.number, crl.revoked, crl.next_update, crl.path
-                )
+            let lines = staged.iter().flat_map(|crl| {
+                [
+                    format!(
+                        "{}: number {}, {} revoked, next by {}",
+                        crl.issuer, crl.number, crl.revoked, crl.next_update
+                    ),
+                    format!("  {}", crl.path),
+                ]
             });
-            lines.collect::<Vec<_>>().join("\n")
+            lines.collect()
         });
         Ok(())
     }

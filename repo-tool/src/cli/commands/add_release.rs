@@ -147,7 +147,7 @@ fn parse_wave(text: &str, now: Timestamp) -> Result<Wave> {
 }
 
 /// What devices will download.
-fn table(forecast: &Forecast) -> String {
+fn table(forecast: &Forecast) -> Vec<String> {
     let Forecast {
         product,
         channel,
@@ -177,5 +177,5 @@ fn table(forecast: &Forecast) -> String {
             ));
         }
     }
-    lines.join("\n")
+    lines
 }

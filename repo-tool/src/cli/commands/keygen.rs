@@ -46,9 +46,9 @@ impl KeygenArgs {
             .map(hex::encode)
             .unwrap_or_default();
         let value = serde_json::json!({ "key_id": id.as_str(), "public": hex, "pem": pem });
-        context
-            .output
-            .answer(&value, || format!("key id      {id}\npublic key  {hex}"));
+        context.output.answer(&value, || {
+            vec![format!("key id      {id}"), format!("public key  {hex}")]
+        });
         context
             .output
             .say("Keep the key and its passphrase apart, and a copy of both in a safe place.");

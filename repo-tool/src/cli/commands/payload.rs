@@ -152,13 +152,14 @@ fn answer(summary: &Summary, context: &Context) {
     context.output.answer(&value, || {
         let (length, image) = (header.payload_length, header.new.length);
         let share = percent(length, image);
-        format!(
-            "head    {head}\nkind    {}\nlength  {length} ({}, {share} of the image)\nframes  {}\nnew     {new} ({image} bytes)\nold     {}",
-            summary.kind(),
-            bytes(length),
-            header.frames,
-            old.as_deref().unwrap_or("none"),
-        )
+        vec![
+            format!("head    {head}"),
+            format!("kind    {}", summary.kind()),
+            format!("length  {length} ({}, {share} of the image)", bytes(length)),
+            format!("frames  {}", header.frames),
+            format!("new     {new} ({image} bytes)"),
+            format!("old     {}", old.as_deref().unwrap_or("none")),
+        ]
     });
 }
 

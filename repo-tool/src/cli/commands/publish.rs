@@ -27,7 +27,7 @@ impl PublishArgs {
 pub(crate) fn answer(publication: &Publication, context: &Context) {
     context.output.answer(publication, || {
         if publication.roles.is_empty() {
-            return "Nothing to do.".to_owned();
+            return vec!["Nothing to do.".to_owned()];
         }
         let roles = publication
             .roles
@@ -40,7 +40,6 @@ pub(crate) fn answer(publication: &Publication, context: &Context) {
         files
             .chain(roles)
             .map(|line| format!("published {line}"))
-            .collect::<Vec<_>>()
-            .join("\n")
+            .collect()
     });
 }

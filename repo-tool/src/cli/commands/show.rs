@@ -22,12 +22,13 @@ impl ShowArgs {
 
 /// Prints a staged event.
 pub(crate) fn answer(event: &Event, context: &Context) {
-    context.output.answer(event, || text(event));
+    context.output.answer(event, || lines(event));
 }
 
-fn text(event: &Event) -> String {
+/// A staged event in lines.
+pub(crate) fn lines(event: &Event) -> Vec<String> {
     if event.changes.is_empty() {
-        return "Nothing is staged.".to_owned();
+        return vec!["Nothing is staged.".to_owned()];
     }
     let mut lines = Vec::new();
     for change in &event.changes {
@@ -42,5 +43,5 @@ fn text(event: &Event) -> String {
         lines.push(format!("  to sign: sha256 {}", change.sha256));
         lines.extend(change.lines.iter().map(|line| format!("  - {line}")));
     }
-    lines.join("\n")
+    lines
 }

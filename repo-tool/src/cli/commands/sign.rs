@@ -35,7 +35,7 @@ impl SignArgs {
                     role.role, role.version, role.sha256
                 )
             });
-            lines.collect::<Vec<_>>().join("\n")
+            lines.collect()
         });
         let status = repository.status(context.now)?;
         if status.ready {
@@ -43,7 +43,7 @@ impl SignArgs {
                 .output
                 .say("Everything is signed. Next: `repo-tool publish`.");
         } else {
-            context.output.say(&super::status::missing(&status));
+            context.output.say_lines(&super::status::missing(&status));
         }
         Ok(())
     }

@@ -16,12 +16,12 @@ pub(crate) struct StatusArgs {
 impl StatusArgs {
     pub(crate) fn run(self, context: &Context) -> Result<()> {
         let status = Repository::open(&self.folder)?.status(context.now)?;
-        context.output.answer(&status, || text(&status));
+        context.output.answer(&status, || lines(&status));
         Ok(())
     }
 }
 
-fn text(status: &Status) -> String {
+fn lines(status: &Status) -> Vec<String> {
     let mut lines = vec!["Staged:".to_owned()];
     for role in &status.staged {
         if role.groups.is_empty() {
@@ -73,11 +73,11 @@ fn text(status: &Status) -> String {
     if status.published.is_empty() {
         lines.push("  nothing".to_owned());
     }
-    lines.join("\n")
+    lines
 }
 
 /// Who may still sign, by role.
-pub(crate) fn missing(status: &Status) -> String {
+pub(crate) fn missing(status: &Status) -> Vec<String> {
     let mut lines = vec!["Still needed:".to_owned()];
     for role in &status.staged {
         for group in role.groups.iter().filter(|group| !group.reached) {
@@ -101,5 +101,5 @@ pub(crate) fn missing(status: &Status) -> String {
             ));
         }
     }
-    lines.join("\n")
+    lines
 }

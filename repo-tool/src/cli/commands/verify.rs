@@ -54,12 +54,12 @@ impl VerifyArgs {
         let report = repo_tool::verify(&self.folder, &options, context.now, &|now| bar.show(now));
         bar.finish();
         let report = report?;
-        context.output.answer(&report, || text(&report));
+        context.output.answer(&report, || lines(&report));
         Ok(())
     }
 }
 
-fn text(report: &Report) -> String {
+fn lines(report: &Report) -> Vec<String> {
     let mut lines = Vec::new();
     for role in &report.roles {
         lines.push(format!(
@@ -100,5 +100,5 @@ fn text(report: &Report) -> String {
             .map(|role| format!("NOT READ: role {role}")),
     );
     lines.push("A device accepts all of this.".to_owned());
-    lines.join("\n")
+    lines
 }
