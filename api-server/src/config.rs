@@ -38,8 +38,14 @@ pub struct Config {
 /// What the server allows its clients.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Connections at once; further ones wait.
+    /// Connections at once that have shown a device's certificate; further ones wait.
     pub connections: usize,
+    /// Connections at once that have not finished their handshake; further ones wait.
+    pub handshakes: usize,
+    /// How many of those may come from one address (IPv6: one /64); further ones are closed.
+    pub handshakes_per_address: usize,
+    /// Connections at once of one device; a further one closes the oldest.
+    pub connections_per_device: usize,
     /// Time for the TLS handshake.
     pub handshake: Duration,
     /// Time for the head of a request.
@@ -58,6 +64,9 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 4096,
+            handshakes: 256,
+            handshakes_per_address: 64,
+            connections_per_device: 8,
             handshake: Duration::from_secs(10),
             head: Duration::from_secs(10),
             body: Duration::from_secs(20),

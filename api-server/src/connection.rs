@@ -13,9 +13,11 @@ use hyper_util::server::graceful::Watcher;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use crate::admission::Place;
 use crate::config::Limits;
 use crate::credentials::Credentials;
 use crate::routes::App;
@@ -35,11 +37,13 @@ pub(crate) struct Shared {
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) app: App,
     pub(crate) router: Router,
+    /// Places for connections whose handshake is over.
+    pub(crate) places: Arc<Semaphore>,
     pub(crate) limits: Limits,
 }
 
-/// Serves a connection to its end.
-pub(crate) async fn serve(shared: Shared, stream: TcpStream, watcher: Watcher) {
+/// Serves a connection to its end. It keeps its place among the handshakes until it has one among the devices.
+pub(crate) async fn serve(shared: Shared, stream: TcpStream, handshaking: Place, watcher: Watcher) {
     let address = stream
         .peer_addr()
         .map_or_else(|_| "?".to_owned(), |address| address.to_string());
@@ -50,6 +54,13 @@ pub(crate) async fn serve(shared: Shared, stream: TcpStream, watcher: Watcher) {
             return;
         }
     };
+    // Not for ever, or waiting devices could hold all places for handshakes.
+    let place = Arc::clone(&shared.places).acquire_owned();
+    let Ok(Ok(_place)) = tokio::time::timeout(shared.limits.handshake, place).await else {
+        tracing::warn!(%address, "no place for a connection, closed");
+        return;
+    };
+    drop(handshaking);
     if let Err(error) = requests(&shared, stream, generation, watcher).await {
         tracing::debug!(%address, reason = %error, "connection ended");
     }
@@ -87,7 +98,12 @@ async fn requests(
         .map(|c| c.clone().into_owned())
         .collect();
     let activity = Arc::clone(&transport.activity);
-    let (_registered, closed) = shared.sessions.enter(peer.clone(), chain.clone(), activity);
+    let (_registered, closed) = shared.sessions.enter(
+        peer.clone(),
+        chain.clone(),
+        activity,
+        shared.limits.connections_per_device,
+    );
     // Lists may have changed during the handshake, before this connection was in the list of those to close.
     let in_force = shared.credentials.current();
     if in_force.generation != generation {
@@ -95,7 +111,7 @@ async fn requests(
             .map_err(io::Error::other)?;
     }
     tracing::debug!(device = %peer.urn(), open = shared.sessions.count(), "connected");
-    shared.app.seen(&peer).await;
+    shared.app.seen(&peer);
 
     let service = TowerToHyperService::new(shared.router.clone().layer(Extension(peer)));
     let mut builder = Builder::new(TokioExecutor::new());

@@ -51,7 +51,7 @@ impl Credentials {
     /// If a file cannot be read or is not what it should be.
     pub fn load(config: &Config) -> Result<Self> {
         let files = fingerprints(config)?;
-        let in_force = load(config, 0)?;
+        let in_force = load(config, None)?;
         if in_force.trust.revocations.is_empty() {
             tracing::warn!("no revocation lists: no device will get in");
         }
@@ -76,30 +76,35 @@ impl Credentials {
     /// If a file cannot be read or is not what it should be: what was in force stays so.
     pub fn reload(&self) -> Result<bool> {
         let files = fingerprints(&self.config)?;
-        let generation = {
+        let old = {
             let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
             if state.files == files {
                 return Ok(false);
             }
-            state.in_force.generation
+            state.in_force.clone()
         };
-        let in_force = load(&self.config, generation.saturating_add(1))?;
+        let in_force = load(&self.config, Some(&old))?;
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         *state = State { in_force, files };
         Ok(true)
     }
 }
 
-fn load(config: &Config, generation: u64) -> Result<InForce> {
+fn load(config: &Config, old: Option<&InForce>) -> Result<InForce> {
     let anchor = TrustAnchor::from_pem(&durable::read_bounded(&config.anchor, ANCHOR_LIMIT)?)?;
     let identity = Identity::load(&config.certificate, &config.key)?;
     let lists: Result<Vec<Crl>> = lists(&config.crls)?
         .iter()
         .map(|path| Ok(Crl::load(path)?))
         .collect();
+    let mut lists = lists?;
+    let same_anchor = |old: &&InForce| old.trust.anchor.certificate() == anchor.certificate();
+    if let Some(old) = old.filter(same_anchor) {
+        keep_newer(&mut lists, old.trust.revocations.lists());
+    }
     let trust = Trust {
         anchor,
-        revocations: Arc::new(Revocations::new(lists?)),
+        revocations: Arc::new(Revocations::new(lists)),
         policy: RevocationPolicy::Strict,
         clock: config.clock,
     };
@@ -108,8 +113,34 @@ fn load(config: &Config, generation: u64) -> Result<InForce> {
     Ok(InForce {
         tls: Arc::new(tls),
         trust,
-        generation,
+        generation: old.map_or(0, |old| old.generation.saturating_add(1)),
     })
+}
+
+/// Keeps lists in force that the files have no equal or newer one for: a file that was set back, or is gone, clears
+/// nobody. What stays does so until its next update is due, or the server starts anew.
+fn keep_newer(lists: &mut Vec<Crl>, in_force: &[Crl]) {
+    let mut kept = Vec::new();
+    for old in in_force {
+        let same =
+            |list: &&Crl| list.issuer_ski() == old.issuer_ski() && list.issuer() == old.issuer();
+        // Those in force are in order, the newest first.
+        if kept.iter().any(|newer| same(&newer)) {
+            continue;
+        }
+        let found = lists.iter().filter(same).map(Crl::number).max();
+        if found.is_none_or(|found| found < old.number()) {
+            let (issuer, number) = (old.issuer(), old.number());
+            tracing::error!(
+                issuer,
+                number,
+                ?found,
+                "older revocation list than the one in force, which stays"
+            );
+            kept.push(old.clone());
+        }
+    }
+    lists.append(&mut kept);
 }
 
 /// The files that `paths` stand for: themselves, or the files `*.crl` in them.

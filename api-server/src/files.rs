@@ -37,11 +37,19 @@ impl Folder {
     /// A folder, which has to exist.
     ///
     /// # Errors
-    /// If it does not.
+    /// If it does not, or is the folder of a whole repository: that has keys in it.
     pub fn new(path: &Path) -> Result<Self> {
-        path.canonicalize()
-            .map(Self)
-            .map_err(|e| Error::io("open", path, e))
+        let real = path
+            .canonicalize()
+            .map_err(|e| Error::io("open", path, e))?;
+        if real.join("repo.toml").symlink_metadata().is_ok() {
+            return Err(Error::Config {
+                what: format!("--repository {}", path.display()),
+                reason: "it has repo.toml, so it is the whole repository with its keys; give the folder published/ in it"
+                    .to_owned(),
+            });
+        }
+        Ok(Self(real))
     }
 
     /// Opens the file that a URL's path (without a leading `/`) names; none if it names no file in the folder.
@@ -62,6 +70,13 @@ impl Folder {
         else {
             return Ok(None);
         };
+        // Before it is opened: opening a pipe waits for its other end, and opening a device may do anything.
+        match real.metadata() {
+            Err(e) if is_absent(&e) => return Ok(None),
+            Err(e) => return Err(Error::io("read", &real, e)),
+            Ok(metadata) if !metadata.is_file() => return Ok(None),
+            Ok(_) => {}
+        }
         let file = match File::open(&real) {
             Err(e) if is_absent(&e) => return Ok(None),
             other => other.map_err(|e| Error::io("open", &real, e))?,
@@ -246,6 +261,25 @@ mod tests {
         ] {
             assert_eq!(size(absent), None, "{absent}");
         }
+    }
+
+    #[test]
+    fn only_regular_files_are_opened() {
+        let inside = tempfile::tempdir().unwrap();
+        // Opening a socket fails, and opening a pipe would wait.
+        let _socket = std::os::unix::net::UnixListener::bind(inside.path().join("socket")).unwrap();
+        let folder = Folder::new(inside.path()).unwrap();
+        assert!(folder.open("socket").unwrap().is_none());
+    }
+
+    #[test]
+    fn a_whole_repository_is_not_served() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("published")).unwrap();
+        std::fs::write(folder.path().join("repo.toml"), "").unwrap();
+        let error = Folder::new(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("published/"), "{error}");
+        assert!(Folder::new(&folder.path().join("published")).is_ok());
     }
 
     #[test]

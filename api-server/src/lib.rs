@@ -15,6 +15,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod admission;
 pub mod config;
 pub mod connection;
 pub mod credentials;

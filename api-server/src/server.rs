@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 
+use crate::admission::Handshakes;
 use crate::config::Config;
 use crate::connection::{self, Shared};
 use crate::credentials::Credentials;
@@ -57,6 +58,7 @@ impl Server {
             sessions: Arc::default(),
             router: routes::router(app.clone()),
             app,
+            places: Arc::new(Semaphore::new(config.limits.connections)),
             limits: config.limits,
         };
         Ok(Self {
@@ -89,29 +91,29 @@ impl Server {
             ..
         } = self;
         let graceful = GracefulShutdown::new();
-        let slots = Arc::new(Semaphore::new(shared.limits.connections));
+        let handshakes = Handshakes::new(&shared.limits);
         let mut connections = JoinSet::new();
         let mut tick = tokio::time::interval(shared.limits.reload);
         tokio::pin!(shutdown);
         loop {
             let accept = async {
-                // A slot first, so that connections beyond the limit wait in the kernel.
-                let slot = Arc::clone(&slots).acquire_owned().await;
-                (slot, listener.accept().await)
+                // A place first, so that connections beyond the limit wait in the kernel.
+                let place = handshakes.wait().await;
+                (place, listener.accept().await)
             };
             tokio::select! {
                 () = &mut shutdown => break,
                 _ = tick.tick() => look_after(&shared).await,
                 () = reload.notified() => look_after(&shared).await,
                 _ended = connections.join_next(), if !connections.is_empty() => {}
-                (slot, accepted) = accept => match accepted {
-                    Ok((stream, _)) => {
-                        let serving = connection::serve(shared.clone(), stream, graceful.watcher());
-                        connections.spawn(async move {
-                            serving.await;
-                            drop(slot);
-                        });
-                    }
+                (place, accepted) = accept => match accepted {
+                    Ok((stream, address)) => match handshakes.take(place, address.ip()) {
+                        Some(place) => {
+                            let watcher = graceful.watcher();
+                            connections.spawn(connection::serve(shared.clone(), stream, place, watcher));
+                        }
+                        None => tracing::debug!(%address, "too many handshakes at once, closed"),
+                    },
                     Err(error) => {
                         tracing::warn!(reason = %error, "cannot accept a connection");
                         tokio::time::sleep(ACCEPT_PAUSE).await;

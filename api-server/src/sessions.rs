@@ -67,16 +67,29 @@ impl Drop for Registered {
 }
 
 impl Sessions {
-    /// Enters a connection. It has to end when the receiver resolves.
+    /// Enters a connection. It has to end when the receiver resolves. The device's oldest one is closed if it has more
+    /// than `most`: a device that lost its network comes back before we hear that the old connection is dead.
     pub(crate) fn enter(
         self: &Arc<Self>,
         peer: DeviceIdentity,
         chain: Vec<CertificateDer<'static>>,
         activity: Arc<Activity>,
+        most: usize,
     ) -> (Registered, oneshot::Receiver<()>) {
         let (close, closed) = oneshot::channel();
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        self.lock().insert(
+        let mut open = self.lock();
+        let own = open
+            .iter()
+            .filter(|(_, other)| other.peer.urn() == peer.urn());
+        let mut own: Vec<u64> = own.map(|(id, _)| *id).collect();
+        own.sort_unstable();
+        let surplus = own.len().saturating_add(1).saturating_sub(most.max(1));
+        for id in own.into_iter().take(surplus) {
+            tracing::info!(device = %peer.urn(), most, "too many connections, the oldest closed");
+            open.remove(&id);
+        }
+        open.insert(
             id,
             Session {
                 peer,
@@ -85,6 +98,7 @@ impl Sessions {
                 _close: close,
             },
         );
+        drop(open);
         (
             Registered {
                 sessions: Arc::clone(self),

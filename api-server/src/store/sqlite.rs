@@ -82,7 +82,7 @@ impl Store for SqliteStore {
         see(&transaction, device, now).map_err(failed)?;
         let new = insert(&transaction, device, report, now).map_err(failed)?;
         if new {
-            take_over(&transaction, device, report).map_err(failed)?;
+            take_over(&transaction, device, report, now).map_err(failed)?;
             forget(&transaction, device).map_err(failed)?;
         }
         transaction.commit().map_err(failed)?;
@@ -174,11 +174,13 @@ fn insert(
 }
 
 /// Takes the report's state over into the registry, unless a later one has been taken: devices keep reports that they
-/// could not send, so they may come late.
+/// could not send, so they may come late. A device's clock may be ahead, and must not hold back what comes after: no
+/// report counts as sent later than it was received.
 fn take_over(
     connection: &Connection,
     device: &DeviceIdentity,
     report: &DeviceReport,
+    now: Timestamp,
 ) -> rusqlite::Result<()> {
     let urn = device.urn().as_str();
     let last: Option<i64> = connection
@@ -186,8 +188,9 @@ fn take_over(
         .query_row([urn], |row| row.get(0))
         .optional()?
         .flatten();
-    let sent = report.sent.unix_seconds();
-    if last.is_some_and(|last| sent < last) {
+    let now = now.unix_seconds();
+    let sent = report.sent.unix_seconds().min(now);
+    if last.is_some_and(|last| sent < last && last <= now) {
         return Ok(());
     }
     connection

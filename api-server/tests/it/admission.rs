@@ -187,13 +187,104 @@ async fn connections_beyond_the_limit_wait() {
     let world = World::with(limits).await;
     let device = world.device("SN-1");
     let first = world.connect(&device).await.unwrap();
-    let second = world.connect(&device);
+    // Its handshake is over for the server as well when it answers.
+    let mut first = answered(first).await;
+    let second = world.raw(&device, REQUEST);
     tokio::pin!(second);
     let waited = tokio::time::timeout(Duration::from_millis(300), &mut second).await;
     assert!(waited.is_err(), "a second connection was served");
+    first.shutdown().await.unwrap();
     drop(first);
     tokio::time::timeout(Duration::from_secs(5), second)
         .await
         .unwrap()
         .unwrap();
+}
+
+/// A connection on which one request has been answered, at least its first byte.
+async fn answered(
+    mut stream: tokio_rustls::client::TlsStream<TcpStream>,
+) -> tokio_rustls::client::TlsStream<TcpStream> {
+    stream
+        .write_all(b"GET /healthz HTTP/1.1\r\nHost: api\r\n\r\n")
+        .await
+        .unwrap();
+    assert_eq!(stream.read_u8().await.unwrap(), b'H');
+    stream
+}
+
+#[tokio::test]
+async fn silent_strangers_do_not_take_the_places_of_devices() {
+    let limits = Limits {
+        connections: 1,
+        handshakes: 4,
+        handshakes_per_address: 3,
+        ..Limits::default()
+    };
+    let world = World::with(limits).await;
+    let device = world.device("SN-1");
+    let mut silent = Vec::new();
+    for _ in 0..2 {
+        silent.push(TcpStream::connect(world.address).await.unwrap());
+    }
+    let served = tokio::time::timeout(Duration::from_secs(5), world.raw(&device, REQUEST)).await;
+    assert!(served.expect("silent connections hold the places").is_ok());
+    // One more from this address has its share, the next is closed.
+    silent.push(TcpStream::connect(world.address).await.unwrap());
+    let mut surplus = TcpStream::connect(world.address).await.unwrap();
+    let end = tokio::time::timeout(Duration::from_secs(5), surplus.read(&mut [0])).await;
+    assert_eq!(
+        end.expect("an address has more than its share")
+            .unwrap_or(0),
+        0
+    );
+}
+
+#[tokio::test]
+async fn a_device_has_so_many_connections_and_loses_the_oldest() {
+    let limits = Limits {
+        connections_per_device: 2,
+        ..Limits::default()
+    };
+    let world = World::with(limits).await;
+    let (device, other) = (world.device("SN-1"), world.device("SN-2"));
+    let _others = answered(world.connect(&other).await.unwrap()).await;
+    let mut oldest = answered(world.connect(&device).await.unwrap()).await;
+    let _second = answered(world.connect(&device).await.unwrap()).await;
+    let _third = answered(world.connect(&device).await.unwrap()).await;
+    let end = tokio::time::timeout(Duration::from_secs(5), read_to_end(&mut oldest)).await;
+    assert!(end.is_ok(), "a device holds any number of connections");
+}
+
+#[tokio::test]
+async fn a_list_that_was_set_back_or_is_gone_clears_nobody() {
+    let limits = Limits {
+        reload: Duration::from_millis(20),
+        ..Limits::default()
+    };
+    let world = World::with(limits).await;
+    let (good, bad) = (world.device("SN-1"), world.device("SN-2"));
+    let trust = world.trust(start());
+    let list = world
+        .pki
+        .crl_path(device_pki::CaKind::DeviceIssuing)
+        .unwrap();
+    let before = std::fs::read(&list).unwrap();
+    ceremony(|c| world.pki.revoke("SN-2", c)).unwrap();
+    let mut waited = 0;
+    while gets_in(&world, client(&bad, &trust)).await {
+        waited += 1;
+        assert!(waited < 100, "the new list was never taken over");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for back in [false, true] {
+        if back {
+            std::fs::write(&list, &before).unwrap();
+        } else {
+            std::fs::remove_file(&list).unwrap();
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert!(!gets_in(&world, client(&bad, &trust)).await, "{back}");
+        assert!(gets_in(&world, client(&good, &trust)).await, "{back}");
+    }
 }

@@ -49,7 +49,7 @@ async fn a_report_is_kept_once_under_the_certificates_name() {
     let world = World::new().await;
     let device = world.device("SN-1");
     world.get(&device, "/healthz").await;
-    let known = world.store().devices().unwrap();
+    let known = world.noted().await;
     assert_eq!(
         (known.len(), known[0].urn.as_str()),
         (1, "urn:example:device:SN-1")
@@ -82,9 +82,9 @@ async fn a_report_is_kept_once_under_the_certificates_name() {
     assert_eq!(known[0].first_seen, start());
 
     // A check is no result, and a report that comes late does not set the registry back.
-    let mut check = report("SN-1", ReportEvent::Checked);
-    check.sent = start().plus_seconds(10);
+    let check = report("SN-1", ReportEvent::Checked);
     let mut late = report("SN-1", ReportEvent::RolledBack);
+    late.sent = start().plus_seconds(-10);
     late.firmware_version = "1.0.0".to_owned();
     for report in [&check, &late] {
         assert_eq!(send(&world, &device, &json(report)).await.status, 201);
@@ -104,6 +104,36 @@ async fn a_report_is_kept_once_under_the_certificates_name() {
 }
 
 #[tokio::test]
+async fn a_clock_that_is_ahead_does_not_freeze_the_registry() {
+    let world = World::new().await;
+    let device = world.device("SN-1");
+    let mut ahead = report("SN-1", ReportEvent::Committed);
+    ahead.sent = start().plus_seconds(1_000_000_000);
+    let mut after = report("SN-1", ReportEvent::RolledBack);
+    after.firmware_version = "1.0.0".to_owned();
+    for report in [&ahead, &after] {
+        assert_eq!(send(&world, &device, &json(report)).await.status, 201);
+    }
+    let known = world.store().devices().unwrap();
+    assert_eq!(known[0].firmware_version.as_deref(), Some("1.0.0"));
+    assert_eq!(known[0].last_result.as_deref(), Some("rolled_back"));
+}
+
+#[tokio::test]
+async fn a_locked_database_does_not_keep_devices_from_the_repository() {
+    let world = World::new().await;
+    let locked =
+        rusqlite::Connection::open(world.folder.path().join("data/registry.sqlite")).unwrap();
+    locked.execute_batch("BEGIN IMMEDIATE").unwrap();
+    for serial in ["SN-1", "SN-2", "SN-3"] {
+        let device = world.device(serial);
+        let file = world.get(&device, "/repository/metadata/timestamp.json");
+        let answer = tokio::time::timeout(Duration::from_secs(3), file).await;
+        assert_eq!(answer.expect("devices wait for the database").status, 200);
+    }
+}
+
+#[tokio::test]
 async fn no_device_speaks_for_another() {
     let world = World::new().await;
     let device = world.device("SN-1");
@@ -117,7 +147,7 @@ async fn no_device_speaks_for_another() {
     assert_eq!(answer.headers["content-type"], "application/problem+json");
     let store = world.store();
     assert!(store.reports("urn:example:device:SN-2").unwrap().is_empty());
-    assert_eq!(store.devices().unwrap().len(), 1);
+    assert_eq!(world.noted().await.len(), 1);
 }
 
 #[tokio::test]

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_server::{Config, Limits, Reloader, Server, SqliteStore};
+use api_server::store::DeviceRow;
+use api_server::{Config, Limits, Reloader, Server, SqliteStore, Store};
 use device_pki::folder::{Algorithms, Ceremony, KeySource, PkiFolder};
 use device_pki::{
     ApiServer, Clock, Device, Identity, Leaf, Organisation, Protection, RevocationPolicy,
@@ -204,6 +205,19 @@ impl World {
 
     pub(crate) fn store(&self) -> SqliteStore {
         SqliteStore::open(&self.folder.path().join("data")).unwrap()
+    }
+
+    /// The registry, once it has a device: connections are noted in the background.
+    pub(crate) async fn noted(&self) -> Vec<DeviceRow> {
+        let store = self.store();
+        for _ in 0..200 {
+            let known = store.devices().unwrap();
+            if !known.is_empty() {
+                return known;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("no device was noted");
     }
 
     /// Stops the server and waits for it.
