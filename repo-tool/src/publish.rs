@@ -8,7 +8,8 @@
 //! Whatever it is interrupted by, running it again goes on.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::path::Path;
 
 use device_pki::durable;
@@ -16,7 +17,7 @@ use metadata_schema::digest::Length;
 use metadata_schema::envelope::Envelope;
 use metadata_schema::json::Object;
 use metadata_schema::name::{RoleName, TargetPath, Version};
-use metadata_schema::roles::{Role as _, Snapshot, Timestamp as TimestampRole};
+use metadata_schema::roles::{Role as _, Snapshot, TargetFile, Timestamp as TimestampRole};
 use metadata_schema::time::Timestamp;
 
 use crate::assemble::{meta_file, metadata_name, sign_role, target_file_path};
@@ -105,7 +106,7 @@ impl Repository {
         if checked {
             self.check(&state, &batch, now)?;
         }
-        let files = self.move_targets(&state)?;
+        let files = self.move_targets(&state, checked)?;
         let roles = self.write(&batch)?;
         staged::clear(&self.layout)?;
         Ok(Publication { roles, files })
@@ -264,14 +265,18 @@ impl Repository {
 
     /// Moves the target files that staged roles name to where they are served from. What earlier drafts left is not
     /// published.
-    fn move_targets(&self, state: &State) -> Result<Vec<String>> {
-        let named = state.staged.delegated.values().chain(&state.staged.targets);
+    fn move_targets(&self, state: &State, checked: bool) -> Result<Vec<String>> {
+        let targets = RoleName::targets();
+        let top = state.staged.targets.iter().map(|role| (&targets, role));
+        let named = state.staged.delegated.iter().chain(top);
         let mut moved = Vec::new();
         let mut folders = BTreeSet::new();
-        for (path, file) in named.flat_map(|targets| &targets.targets) {
+        let named =
+            named.flat_map(|(role, targets)| targets.targets.iter().map(move |t| (role, t)));
+        for (role, (path, file)) in named {
             let relative = target_file_path(&TargetPath::new(path)?, &file.hashes);
             let from = self.layout.staged_targets().join(&relative);
-            if !from.is_file() {
+            if !from.exists() && !from.is_symlink() {
                 continue;
             }
             let to = self.layout.targets().join(&relative);
@@ -279,7 +284,7 @@ impl Repository {
                 durable::create_dir_durable(folder, 0o755)?;
                 folders.insert(folder.to_owned());
             }
-            move_file(&from, &to, self.settings.max_image_bytes)?;
+            self.move_file(&from, &to, checked.then_some((role, file)))?;
             moved.push(relative);
         }
         for folder in folders {
@@ -287,6 +292,37 @@ impl Repository {
         }
         moved.sort();
         Ok(moved)
+    }
+
+    /// Moves one file to where it is served from, if it is a file and the one that the metadata names. Its bytes reach the
+    /// disk before its name does.
+    fn move_file(
+        &self,
+        from: &Path,
+        to: &Path,
+        expected: Option<(&RoleName, &TargetFile)>,
+    ) -> Result<()> {
+        let metadata = from
+            .symlink_metadata()
+            .map_err(|e| Error::io("look at", from, e))?;
+        if !metadata.is_file() {
+            let why = io::Error::other("it is a link or a folder, expected a file");
+            return Err(Error::io("publish", from, why));
+        }
+        if let Some((role, file)) = expected {
+            digests::check_file(from, role, Length::Exactly(file.length), &file.hashes)?;
+        }
+        File::open(from)
+            .and_then(|file| file.sync_all())
+            .map_err(|e| Error::io("sync", from, e))?;
+        match fs::rename(from, to) {
+            Err(e) if e.kind() == io::ErrorKind::CrossesDevices => {
+                let bytes = durable::read_bounded(from, self.settings.max_image_bytes)?;
+                durable::write(to, &bytes, durable::PUBLIC)?;
+                Ok(durable::remove_durable(from)?)
+            }
+            other => other.map_err(|e| Error::io("move into place", to, e)),
+        }
     }
 }
 
@@ -338,15 +374,5 @@ fn forget_published(state: &mut State) {
             "targets" => state.staged.targets = None,
             _ => drop(state.staged.delegated.remove(&role)),
         }
-    }
-}
-
-fn move_file(from: &Path, to: &Path, limit: u64) -> Result<()> {
-    match fs::rename(from, to) {
-        Err(e) if e.kind() == std::io::ErrorKind::CrossesDevices => {
-            durable::write(to, &durable::read_bounded(from, limit)?, durable::PUBLIC)?;
-            Ok(durable::remove_durable(from)?)
-        }
-        other => other.map_err(|e| Error::io("move into place", to, e)),
     }
 }

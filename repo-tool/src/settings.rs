@@ -48,7 +48,7 @@ pub struct Periods {
     pub timestamp: u32,
 }
 
-/// The least thresholds on a device, whatever the metadata says.
+/// The least thresholds on a device, whatever the metadata says: two of each, unless a device is set up otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct Minimums {
@@ -89,9 +89,9 @@ impl Default for Periods {
 impl Default for Minimums {
     fn default() -> Self {
         Self {
-            root: 1,
-            targets: 1,
-            delegated: 1,
+            root: 2,
+            targets: 2,
+            delegated: 2,
         }
     }
 }

@@ -49,14 +49,18 @@ impl Repository {
     /// # Errors
     /// If files of the folder cannot be read.
     pub fn show(&self) -> Result<Event> {
-        let state = self.state()?;
+        self.event(&self.state()?)
+    }
+
+    /// What is staged in `state`, in words.
+    pub(crate) fn event(&self, state: &State) -> Result<Event> {
         let mut changes = Vec::new();
         for (role, envelope) in &state.staged.roles {
-            let (expires, lines) = self.describe(&state, role)?;
+            let (expires, lines) = self.describe(state, role)?;
             changes.push(Change {
                 role: role.to_string(),
                 from_version: state.published_version(role).map(Version::number),
-                to_version: staged_version(&state, role),
+                to_version: staged_version(state, role),
                 expires,
                 sha256: Sha256Digest::of(&envelope.payload()),
                 lines,

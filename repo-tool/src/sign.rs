@@ -8,6 +8,7 @@ use crate::assemble::signature;
 use crate::authority::{Ballot, ballots};
 use crate::error::{Error, Result};
 use crate::repository::Repository;
+use crate::show::Event;
 use crate::staged::write_signature;
 
 /// What a key has signed.
@@ -30,12 +31,36 @@ impl Repository {
     /// # Errors
     /// If nothing is staged, or the key is authorised for none of it.
     pub fn sign(&self, key: &dyn SigningKey) -> Result<Vec<SignedRole>> {
+        self.sign_read(key, None)
+    }
+
+    /// As [`Repository::sign`], but hands `read` the description of what will be signed before anything is: of the same
+    /// bytes, whatever happens to the files meanwhile.
+    ///
+    /// # Errors
+    /// As [`Repository::sign`], and if the description cannot be made.
+    pub fn sign_shown(
+        &self,
+        key: &dyn SigningKey,
+        read: &mut dyn FnMut(&Event),
+    ) -> Result<Vec<SignedRole>> {
+        self.sign_read(key, Some(read))
+    }
+
+    fn sign_read(
+        &self,
+        key: &dyn SigningKey,
+        read: Option<&mut dyn FnMut(&Event)>,
+    ) -> Result<Vec<SignedRole>> {
         let _lock = self.lock()?;
         let state = self.state()?;
         if state.staged.is_empty() {
             return Err(Error::NothingStaged {
                 path: self.layout.folder().to_owned(),
             });
+        }
+        if let Some(read) = read {
+            read(&self.event(&state)?);
         }
         let id = key.public_key().id();
         let mut signed = Vec::new();

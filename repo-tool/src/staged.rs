@@ -1,8 +1,8 @@
 //! The event in progress: what is to be signed, and the signatures so far.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
+use std::{fs, io};
 
 use device_pki::durable;
 use metadata_schema::MetadataError;
@@ -20,7 +20,7 @@ use crate::published::parse;
 
 /// Longest signature file.
 const SIGNATURE_LIMIT: u64 = 64 * 1024;
-/// Most files that are looked at in one folder of the event.
+/// Most files in one folder of the event.
 const MAX_FILES: usize = 10_000;
 
 /// Everything that is staged, by role.
@@ -187,7 +187,11 @@ fn stems(folder: &Path) -> Result<Vec<String>> {
         return Ok(Vec::new());
     }
     let mut stems = Vec::new();
-    for entry in fs::read_dir(folder).map_err(failed)?.take(MAX_FILES) {
+    for (number, entry) in fs::read_dir(folder).map_err(failed)?.enumerate() {
+        if number >= MAX_FILES {
+            let text = format!("there are more than {MAX_FILES} files in it");
+            return Err(failed(io::Error::other(text)));
+        }
         let name = entry.map_err(failed)?.file_name();
         let stem = name.to_str().and_then(|name| name.strip_suffix(".json"));
         stems.extend(

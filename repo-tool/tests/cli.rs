@@ -279,3 +279,15 @@ fn names_from_metadata_cannot_command_a_terminal() {
         "{text}"
     );
 }
+
+#[test]
+fn what_is_signed_is_said_before() {
+    let desk = Desk::new();
+    desk.init();
+    let shown = desk.ok("show repo");
+    assert!(shown.contains("  to sign: sha256 "), "{shown}");
+    let output = desk.run("sign repo --key alice.key --passphrase-file pass");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.starts_with(&shown), "{said}");
+    assert!(output.status.success());
+}

@@ -45,7 +45,7 @@ fn python_tuf_refreshes_and_downloads() {
     repository.rotate_root(&change, now).unwrap();
     let plan = repo_tool::ProductPlan {
         name: product("router-y"),
-        signers: signers(&[&alice], 1),
+        signers: signers(&[&alice, &carol], 2),
     };
     repository.add_product(&plan, now).unwrap();
     let crl = world.crl(1, &[]);

@@ -189,6 +189,51 @@ fn a_staged_payload_that_was_exchanged_is_not_published() {
     assert!(matches!(error, Error::Content { .. }), "{error}");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_staged_link_is_not_published() {
+    let (world, repository, [alice, bob, _]) = World::published();
+    repository
+        .stage_release(&release("1.0.0", &image(1)), now(), &silent)
+        .unwrap();
+    // The content is right, today.
+    for (number, (path, bytes)) in files(world.folder.path().join("staged/targets"))
+        .into_iter()
+        .enumerate()
+    {
+        let elsewhere = world.folder.path().join(format!("elsewhere-{number}"));
+        fs::write(&elsewhere, bytes).unwrap();
+        fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink(elsewhere, path).unwrap();
+    }
+    repository.sign(&alice.key).unwrap();
+    repository.sign(&bob.key).unwrap();
+    let error = repository.publish(now()).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::Io {
+                step: "publish",
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert!(files(world.folder.path().join("published/targets")).is_empty());
+}
+
+#[test]
+fn nothing_that_is_staged_is_passed_over() {
+    let (world, repository, _) = World::published();
+    let signatures = world.folder.path().join("staged/signatures");
+    fs::create_dir_all(&signatures).unwrap();
+    for number in 0..=10_000 {
+        fs::File::create(signatures.join(format!("x{number}.json"))).unwrap();
+    }
+    let error = repository.show().unwrap_err();
+    assert!(matches!(error, Error::Io { step: "list", .. }), "{error}");
+}
+
 #[test]
 fn refreshing_keeps_a_repository_alive() {
     let (world, repository, _) = World::published();

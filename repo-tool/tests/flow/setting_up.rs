@@ -175,3 +175,13 @@ fn a_product_is_added_once() {
         Err(Error::Argument { .. })
     ));
 }
+
+#[test]
+fn thresholds_are_two_unless_said_otherwise() {
+    let repo_tool::Minimums {
+        root,
+        targets,
+        delegated,
+    } = repo_tool::Minimums::default();
+    assert_eq!((root, targets, delegated), (2, 2, 2));
+}

@@ -26,7 +26,9 @@ impl SignArgs {
         let repository = Repository::open(&self.folder)?;
         let passphrase = self.passphrase.of_key(&self.key)?;
         let key = KeyPair::load(&self.key, passphrase.as_ref())?.into_tuf_signer()?;
-        let signed = repository.sign(&key)?;
+        let signed = repository.sign_shown(&key, &mut |event| {
+            context.output.say_lines(&super::show::lines(event));
+        })?;
         context.output.answer(&signed, || {
             let lines = signed.iter().map(|role| {
                 let again = if role.repeated { " (as before)" } else { "" };
