@@ -125,6 +125,7 @@ pub async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
         let mut stream = TlsConnector::from(Arc::new(config))
             .connect(name, stream)
             .await?;
+        same_protocol(stream.get_ref().1)?;
         match stream.read_u8().await? {
             ACCEPTED => Ok(stream),
             _ => Err(io::Error::new(
@@ -157,6 +158,7 @@ pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
     config.alpn_protocols = vec![ALPN.to_vec()];
     let open = async {
         let mut stream = TlsAcceptor::from(Arc::new(config)).accept(stream).await?;
+        same_protocol(stream.get_ref().1)?;
         stream.write_u8(ACCEPTED).await?;
         stream.flush().await?;
         Ok(stream)
@@ -169,6 +171,18 @@ pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
         stream: stream.into(),
         peer,
     })
+}
+
+/// TLS refuses a peer that names other protocols, and not one that names none.
+fn same_protocol(connection: &rustls::CommonState) -> io::Result<()> {
+    if connection.alpn_protocol() == Some(ALPN) {
+        Ok(())
+    } else {
+        Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the peer does not speak the protocol of channels",
+        ))
+    }
 }
 
 async fn timed<T>(open: impl Future<Output = io::Result<T>>) -> io::Result<T> {

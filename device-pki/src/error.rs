@@ -178,6 +178,15 @@ pub enum Error {
         count: usize,
     },
 
+    /// The index of a CA has no room for another certificate that could still be revoked.
+    #[error("{} is full: no more than {limit} bytes, with what revoking everything in it takes", path.display())]
+    IndexFull {
+        /// The index.
+        path: PathBuf,
+        /// How large it may become.
+        limit: u64,
+    },
+
     /// Something is there already and would be overwritten.
     #[error("{} exists already", path.display())]
     Exists {
@@ -206,6 +215,9 @@ impl Error {
             }
             Self::NotFound { .. } => {
                 "the index of each CA is its state.json; give the serial number or the exact name"
+            }
+            Self::IndexFull { .. } => {
+                "nothing was issued; what it issued before can still be revoked, further certificates need a new PKI"
             }
             Self::Ambiguous { .. } => "give the serial number of the certificate",
             Self::Validity { .. } => "renew the issuing CA first, or ask for a shorter validity",

@@ -228,7 +228,7 @@ impl PkiFolder {
     /// # Errors
     /// If its index cannot be read.
     pub fn state(&self, kind: CaKind) -> Result<CaState> {
-        CaState::load(&self.ca_path(kind).join("state.json"))
+        CaState::load(&self.state_path(kind))
     }
 
     /// The file of a CA's revocation list.
@@ -255,8 +255,12 @@ impl PkiFolder {
         self.path.join(kind.folder())
     }
 
+    fn state_path(&self, kind: CaKind) -> PathBuf {
+        self.ca_path(kind).join("state.json")
+    }
+
     fn save_state(&self, kind: CaKind, state: &CaState) -> Result<()> {
-        state.save(&self.ca_path(kind).join("state.json"))
+        state.save(&self.state_path(kind))
     }
 
     /// Writes a new CA, and enters it into its issuer's index.

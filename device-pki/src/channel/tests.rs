@@ -107,6 +107,42 @@ fn both_sides_hear_of_a_refusal() {
 }
 
 #[test]
+fn a_peer_that_names_no_protocol_is_refused() {
+    let pki = TestPki::new("channel");
+    let (a, b) = (pki.device("A1"), pki.device("B2"));
+    let trust = pki.trust(Vec::new());
+    let everyone = Arc::new(Allowed::default().pattern("*"));
+    let expected = || Expected::Devices(Arc::clone(&everyone));
+    let client = Arc::new(tls::client(&a, &trust, expected()).unwrap());
+    let server = Arc::new(tls::server(&b, &trust, expected()).unwrap());
+    let name = || ServerName::try_from("device.invalid").unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let (near, far) = tokio::io::duplex(64 * 1024);
+        let connector = TlsConnector::from(client);
+        let (_, accepted) = tokio::join!(
+            connector.connect(name(), near),
+            accept(far, &b, &trust, Arc::clone(&everyone))
+        );
+        assert!(accepted.is_err(), "accepted another protocol");
+
+        let (near, far) = tokio::io::duplex(64 * 1024);
+        let wanted = "urn:example:device:B2".parse().unwrap();
+        let answer = async {
+            let mut stream = TlsAcceptor::from(server).accept(far).await?;
+            stream.write_u8(ACCEPTED).await?;
+            stream.flush().await?;
+            Ok::<_, io::Error>(stream)
+        };
+        let (connected, _answered) = tokio::join!(connect(near, &a, &trust, &wanted), answer);
+        assert!(connected.is_err(), "connected to another protocol");
+    });
+}
+
+#[test]
 fn patterns_match_all_of_the_urn() {
     for (pattern, text, expected) in [
         ("a*", "abc", true),

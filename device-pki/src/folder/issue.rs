@@ -77,7 +77,7 @@ impl PkiFolder {
 
         let mut state = self.state(leaf.issuer())?;
         state.enter(&certificate, profile_name(leaf));
-        self.save_state(leaf.issuer(), &state)?;
+        state.save_issued(&self.state_path(leaf.issuer()))?;
 
         let chain = vec![certificate, ca.certificate().clone()];
         let chain_path = path.join("chain.pem");

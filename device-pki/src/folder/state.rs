@@ -12,6 +12,10 @@ use crate::serial_number::SerialNumber;
 
 /// Largest index that is read: some 200,000 certificates.
 const LIMIT: u64 = 64 * 1024 * 1024;
+/// Largest index after a certificate was issued. What is above is for whoever works on it by hand, and for later formats.
+const ISSUE_LIMIT: u64 = LIMIT / 10 * 9;
+/// What revoking adds to an entry, and somewhat more.
+const REVOKED_LENGTH: u64 = 64;
 const FORMAT: u32 = 1;
 
 /// The index of a CA.
@@ -65,9 +69,29 @@ impl CaState {
     }
 
     pub(super) fn save(&self, path: &Path) -> Result<()> {
-        let json = serde_json::to_vec_pretty(self)
-            .map_err(|e| Error::malformed(path.display().to_string(), "JSON", e))?;
+        let json = self.json(path)?;
+        // What could not be loaded again must not take the place of what can.
+        if length(&json) > LIMIT {
+            return Err(index_full(path, LIMIT));
+        }
         durable::write(path, &json, durable::PUBLIC)
+    }
+
+    /// Saves it with a new certificate, if there stays room to revoke all that it has: a CA whose index cannot be loaded
+    /// any more could revoke nothing.
+    pub(super) fn save_issued(&self, path: &Path) -> Result<()> {
+        let json = self.json(path)?;
+        let entries = u64::try_from(self.issued.len()).unwrap_or(u64::MAX);
+        let revoked = length(&json).saturating_add(entries.saturating_mul(REVOKED_LENGTH));
+        if revoked > ISSUE_LIMIT {
+            return Err(index_full(path, ISSUE_LIMIT));
+        }
+        durable::write(path, &json, durable::PUBLIC)
+    }
+
+    fn json(&self, path: &Path) -> Result<Vec<u8>> {
+        serde_json::to_vec_pretty(self)
+            .map_err(|e| Error::malformed(path.display().to_string(), "JSON", e))
     }
 
     pub(super) fn enter(&mut self, certificate: &Certificate, profile: &str) {
@@ -117,5 +141,39 @@ impl CaState {
             .iter_mut()
             .filter(|entry| matches(entry))
             .collect()
+    }
+}
+
+fn length(json: &[u8]) -> u64 {
+    u64::try_from(json.len()).unwrap_or(u64::MAX)
+}
+
+fn index_full(path: &Path, limit: u64) -> Error {
+    Error::IndexFull {
+        path: path.to_owned(),
+        limit,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn revoking_one_adds_less_than_is_set_aside() {
+        let time: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let mut state = CaState::default();
+        state.issued.push(Entry {
+            serial: "00".to_owned(),
+            name: String::new(),
+            profile: String::new(),
+            not_before: time,
+            not_after: time,
+            revoked_at: None,
+        });
+        let before = state.json(Path::new("x")).unwrap();
+        state.issued[0].revoked_at = Some(time);
+        let after = state.json(Path::new("x")).unwrap();
+        assert!(length(&after) - length(&before) <= REVOKED_LENGTH);
     }
 }

@@ -257,3 +257,28 @@ fn a_second_pki_does_not_overwrite_the_first() {
         PkiFolder::create(folder.path(), &corp(), Algorithms::STANDARD, &mut ceremony).unwrap_err();
     assert!(matches!(error, Error::Exists { .. }), "{error}");
 }
+
+#[test]
+fn a_full_index_issues_nothing_and_still_revokes() {
+    let folder = tempfile::tempdir().unwrap();
+    let pki = build(folder.path(), "full");
+    let path = pki.state_path(CaKind::DeviceIssuing);
+    let text = std::fs::read_to_string(&path).unwrap();
+    // As large as if it had 200,000 devices, and quicker to read.
+    let long = text.replace("SN-2", &"x".repeat(61 * 1024 * 1024));
+    std::fs::write(&path, long).unwrap();
+    let passphrase = Passphrase::new("secret");
+    let mut ceremony = Ceremony {
+        now: now(),
+        protection: Protection::Passphrase(&passphrase, ScryptCost::FAST),
+        entropy: &mut SeededEntropy::new(b"later"),
+    };
+    let refused = pki.issue(&device("SN-3"), KeySource::Generate, None, &mut ceremony);
+    assert!(
+        matches!(refused, Err(Error::IndexFull { .. })),
+        "{refused:?}"
+    );
+    assert!(!folder.path().join("devices/SN-3/chain.pem").exists());
+    let revoked = pki.revoke("SN-1", &mut ceremony).unwrap();
+    assert_eq!(revoked.len(), 1);
+}
