@@ -1,7 +1,9 @@
 //! Revocation lists: targets of the role `pki`, each signed by its own CA.
 
+use std::collections::BTreeMap;
+
 use device_pki::crl::crl_target_path;
-use device_pki::{Certificate, Crl};
+use device_pki::{Certificate, Crl, durable};
 use metadata_schema::name::{RoleName, TargetPath};
 use metadata_schema::time::Timestamp;
 
@@ -10,6 +12,9 @@ use crate::error::{Error, Result};
 use crate::layout::PKI_ROLE;
 use crate::repository::{Repository, State};
 use crate::staged::stage;
+
+/// Longest certificate of a CA.
+const ISSUER_LIMIT: u64 = 64 * 1024;
 
 /// A list that was staged.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -65,6 +70,9 @@ impl Repository {
             crl.verify(&issuer)?;
             not_older(&crl, &current)?;
             let path = crl_target_path(crl.issuer_ski())?;
+            if issuers.contains(&issuer) {
+                self.keep_issuer(&issuer, &crl)?;
+            }
             self.stage_target(&path, crl.der())?;
             pki.targets
                 .insert(path.as_str().to_owned(), target_file(crl.der()));
@@ -84,6 +92,65 @@ impl Repository {
             stage(&self.layout, &role, &pki)?;
         }
         Ok(added)
+    }
+
+    /// Keeps the certificate of a CA for whoever publishes its list.
+    fn keep_issuer(&self, issuer: &Certificate, crl: &Crl) -> Result<()> {
+        let path = self.layout.issuer(crl.issuer_ski());
+        if let Some(folder) = path.parent() {
+            durable::create_dir_durable(folder, 0o755)?;
+        }
+        Ok(durable::write(
+            &path,
+            issuer.pem().as_bytes(),
+            durable::PUBLIC,
+        )?)
+    }
+
+    /// Refuses what the online key of `pki` must not sign: anything but revocation lists, each signed by its CA, none of
+    /// them older than the published one, and none of those missing.
+    pub(crate) fn check_lists(&self, state: &State, now: Timestamp) -> Result<()> {
+        let role = RoleName::delegated(PKI_ROLE)?;
+        let Some(staged) = state.staged.delegated.get(&role) else {
+            return Ok(());
+        };
+        if staged.delegations.is_some() {
+            return Err(refused(PKI_ROLE, "the role delegates".to_owned()));
+        }
+        if let Some(path) = staged.targets.keys().find(|path| !is_list(path)) {
+            return Err(refused(path, format!("it is not {PKI_ROLE}/*.crl")));
+        }
+        let nothing = BTreeMap::new();
+        let published = state.published.delegated.get(&role);
+        let published = published.map_or(&nothing, |published| &published.targets);
+        let mut current = Vec::new();
+        for (path, file) in published {
+            if !staged.targets.contains_key(path) {
+                return Err(refused(path, "it is published and would vanish".to_owned()));
+            }
+            current.push(self.list(&role, path, file)?);
+        }
+        for (path, file) in &staged.targets {
+            if published.get(path) == Some(file) {
+                continue;
+            }
+            let crl = self.list(&role, path, file)?;
+            if crl_target_path(crl.issuer_ski())?.as_str() != path {
+                let reason = format!("it stands at {path}, which is another CA's place");
+                return Err(refused(crl.issuer(), reason));
+            }
+            let kept = self.layout.issuer(crl.issuer_ski());
+            let mut given = Vec::new();
+            if kept.is_file() {
+                let pem = durable::read_bounded(&kept, ISSUER_LIMIT)?;
+                let issuer = Certificate::from_pem(&kept.display().to_string(), &pem)?;
+                self.check_issuer(&issuer, now)?;
+                given.push(issuer);
+            }
+            crl.verify(&self.issuer_of(state, &given, &crl)?)?;
+            not_older(&crl, &current)?;
+        }
+        Ok(())
     }
 
     /// The CA that issued a list: the anchor, one from the certificates that the metadata carries, or a given one.
@@ -129,14 +196,19 @@ impl Repository {
             .staged_targets()
             .join(target_file_path(path, &file.hashes));
         if let Some(folder) = to.parent() {
-            device_pki::durable::create_dir_durable(folder, 0o755)?;
+            durable::create_dir_durable(folder, 0o755)?;
         }
-        Ok(device_pki::durable::write(
-            &to,
-            bytes,
-            device_pki::durable::PUBLIC,
-        )?)
+        Ok(durable::write(&to, bytes, durable::PUBLIC)?)
     }
+}
+
+/// Whether a target path is one that the role `pki` may speak about.
+fn is_list(path: &str) -> bool {
+    let name = path
+        .strip_prefix(PKI_ROLE)
+        .and_then(|rest| rest.strip_prefix('/'))
+        .and_then(|rest| rest.strip_suffix(".crl"));
+    name.is_some_and(|name| !name.is_empty() && !name.contains('/'))
 }
 
 fn not_older(crl: &Crl, current: &[Crl]) -> Result<()> {

@@ -66,6 +66,12 @@ impl Layout {
             .join(format!("{}.key", role.file_stem()))
     }
 
+    /// The certificate of a CA that no signer's chain has and whose revocation lists are published, by the hex subject key
+    /// identifier that it has.
+    pub fn issuer(&self, ski: &str) -> PathBuf {
+        self.folder.join("issuers").join(format!("{ski}.pem"))
+    }
+
     /// A raw image, by the hex digest that it has.
     pub fn image(&self, digest: &str) -> PathBuf {
         self.images.join(digest)

@@ -92,6 +92,7 @@ impl Repository {
         }
         if checked {
             in_order(&state)?;
+            self.check_lists(&state, now)?;
         }
         let mut batch = Batch::default();
         for (role, envelope) in &state.staged.roles {

@@ -126,11 +126,16 @@ impl Repository {
         let role = RoleName::delegated(PKI_ROLE)?;
         let mut crls = Vec::new();
         for (path, file) in state.delegated(&role).iter().flat_map(|pki| &pki.targets) {
-            let limit = u64::try_from(device_pki::crl::MAX_LENGTH).unwrap_or(u64::MAX);
-            let bytes = self.read_target(&role, &TargetPath::new(path)?, file, limit)?;
-            crls.push(Crl::from_der(path, &bytes)?);
+            crls.push(self.list(&role, path, file)?);
         }
         Ok(crls)
+    }
+
+    /// One revocation list, by its target path.
+    pub(crate) fn list(&self, role: &RoleName, path: &str, file: &TargetFile) -> Result<Crl> {
+        let limit = u64::try_from(device_pki::crl::MAX_LENGTH).unwrap_or(u64::MAX);
+        let bytes = self.read_target(role, &TargetPath::new(path)?, file, limit)?;
+        Ok(Crl::from_der(path, &bytes)?)
     }
 
     /// Counts signers as the devices of this repository do.

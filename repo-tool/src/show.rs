@@ -17,6 +17,7 @@ use serde::Serialize;
 use crate::authority::staged_version;
 use crate::error::Result;
 use crate::keyholder::holder_name;
+use crate::layout::PKI_ROLE;
 use crate::repository::{Repository, State};
 
 /// A staged event.
@@ -102,6 +103,9 @@ impl Repository {
         if lines.is_empty() {
             lines.push("names no files yet".to_owned());
         }
+        if role.as_str() == PKI_ROLE {
+            self.describe_lists(role, new, &mut lines);
+        }
         Ok((new.common.expires, lines))
     }
 
@@ -141,6 +145,21 @@ impl Repository {
             lines.push(format!("removes {path}"));
         }
         Ok(())
+    }
+
+    /// Every revocation list: the machine that publishes signs for them, and each is signed by its CA.
+    fn describe_lists(&self, role: &RoleName, new: &Targets, lines: &mut Vec<String>) {
+        for (path, file) in &new.targets {
+            lines.push(match self.list(role, path, file) {
+                Ok(list) => format!(
+                    "revocation list of {}: number {}, {} certificates",
+                    list.issuer(),
+                    list.number(),
+                    list.len()
+                ),
+                Err(error) => format!("{path} is no revocation list: {error}"),
+            });
+        }
     }
 }
 

@@ -172,9 +172,102 @@ fn lists_must_be_genuine_and_not_older() {
         repository.add_crls_of(&lists, &given, now()).unwrap()[0].number,
         9
     );
+    let lines = repository.show().unwrap().changes[0].lines.join("\n");
+    assert!(lines.contains(": number 9, 0 certificates"), "{lines}");
+    // Whoever publishes knows that CA from then on.
+    repository.publish(now()).unwrap();
     let given = [bob.certificate.clone()];
     assert!(matches!(
         repository.add_crls_of(&lists, &given, now()),
         Err(Error::Pki(_))
     ));
+}
+
+#[test]
+fn the_online_key_signs_revocation_lists_only() {
+    let (world, repository, [_, _, carol]) = World::published();
+    let add = |number, revoked: &[&crate::support::Person], world: &World| {
+        let crl = world.crl(number, revoked);
+        repository.add_crls(&[("a.crl".to_owned(), crl.der().to_vec())], now())
+    };
+    add(4, &[], &world).unwrap();
+    let staged = repository.layout().staged().join("pki.json");
+    let read = || -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(&staged).unwrap()).unwrap()
+    };
+    let old = read();
+    let old_files = crate::publishing::files(repository.layout().staged_targets());
+    repository.publish(now()).unwrap();
+    add(5, &[&carol], &world).unwrap();
+    let new = read();
+    let attempt = |edit: &dyn Fn(&mut serde_json::Value)| {
+        let mut signed = new.clone();
+        edit(&mut signed);
+        std::fs::write(&staged, signed.to_string()).unwrap();
+        repository.publish(now()).unwrap_err()
+    };
+    let error = attempt(&|pki| pki["targets"] = serde_json::json!({}));
+    assert!(error.to_string().contains("would vanish"), "{error}");
+    let error = attempt(&|pki| {
+        let file = pki["targets"]
+            .as_object()
+            .unwrap()
+            .values()
+            .next()
+            .unwrap()
+            .clone();
+        pki["targets"]["pki/sub/a.crl"] = file;
+    });
+    assert!(error.to_string().contains("is not pki/*.crl"), "{error}");
+    let error = attempt(&|pki| {
+        pki["delegations"] = serde_json::json!({"keys": {}, "roles": []});
+    });
+    assert!(error.to_string().contains("delegates"), "{error}");
+    for (path, bytes) in crate::publishing::files(repository.layout().staged_targets()) {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let digest = name.split('.').next().unwrap();
+        std::fs::write(path.with_file_name(format!("{digest}.a.crl")), bytes).unwrap();
+    }
+    let error = attempt(&|pki| {
+        let file = pki["targets"]
+            .as_object()
+            .unwrap()
+            .values()
+            .next()
+            .unwrap()
+            .clone();
+        pki["targets"]["pki/a.crl"] = file;
+    });
+    assert!(error.to_string().contains("another CA's place"), "{error}");
+    // The same CA's list with a lower number, from an older event.
+    std::fs::write(&staged, new.to_string()).unwrap();
+    repository.publish(now()).unwrap();
+    for (path, bytes) in old_files {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+    let mut signed = old;
+    signed["version"] = serde_json::json!(4);
+    std::fs::write(&staged, signed.to_string()).unwrap();
+    let error = repository.publish(now()).unwrap_err();
+    assert!(matches!(error, Error::Falls { .. }), "{error}");
+    // A list that claims to be that of the CA, by another key: a stranger's signature.
+    let path = old_path(&signed);
+    let mut der = world.crl(6, &[]).der().to_vec();
+    let last = der.len() - 1;
+    der[last] ^= 1;
+    let name = path.rsplit('/').next().unwrap();
+    let digest = metadata_schema::digest::Sha256Digest::of(&der).to_string();
+    let folder = repository.layout().staged_targets().join("pki");
+    std::fs::write(folder.join(format!("{digest}.{name}")), &der).unwrap();
+    signed["targets"][path.as_str()] =
+        serde_json::json!({"length": der.len(), "hashes": {"sha256": digest}});
+    std::fs::write(&staged, signed.to_string()).unwrap();
+    let error = repository.publish(now()).unwrap_err();
+    assert!(matches!(error, Error::Pki(_)), "{error}");
+}
+
+fn old_path(signed: &serde_json::Value) -> String {
+    let targets = signed["targets"].as_object().unwrap();
+    targets.keys().next().unwrap().clone()
 }

@@ -33,7 +33,7 @@ fn every_change_of_a_delegation_is_said() {
     let (_world, repository, _) = World::published();
     let delegation = |edit: fn(&mut Value)| {
         shown(&repository, "targets", |signed| {
-            edit(&mut signed["delegations"])
+            edit(&mut signed["delegations"]);
         })
         .join("\n")
     };
@@ -75,18 +75,18 @@ fn certificates_root_and_unknown_members_are_said() {
         assert_eq!(text, "same content, later expiry");
     }
     let text = shown(&repository, "root", |root| {
-        root["consistent_snapshot"] = json!(false)
+        root["consistent_snapshot"] = json!(false);
     });
     assert!(
         text[0].starts_with("consistent_snapshot is off"),
         "{text:?}"
     );
     let text = shown(&repository, "root", |root| {
-        root["roles"]["targets"]["x"] = json!(1)
+        root["roles"]["targets"]["x"] = json!(1);
     });
     assert_eq!(text, ["targets: changes the unknown members x"]);
     let text = shown(&repository, "root", |root| {
-        root["roles"]["mirrors"] = json!({})
+        root["roles"]["mirrors"] = json!({});
     });
     assert_eq!(text, ["roles: changes the unknown members mirrors"]);
 }
