@@ -243,12 +243,22 @@ impl PkiFolder {
         Ok(self.path.join("crl").join(format!("{ski}.crl")))
     }
 
-    /// Whether CA keys are encrypted.
+    /// Whether the key of a CA is in this folder: that of the root is best kept away from it.
+    pub fn has_key(&self, kind: CaKind) -> bool {
+        self.key_path(kind).exists()
+    }
+
+    /// Whether the CA keys that are here are encrypted. All of them are, or none.
     ///
     /// # Errors
-    /// If the root's key file cannot be read.
+    /// If a key file cannot be read.
     pub fn is_encrypted(&self) -> Result<bool> {
-        KeyPair::is_encrypted(&self.ca_path(CaKind::Root).join("ca.key.pem"))
+        let here = CaKind::ALL.into_iter().find(|kind| self.has_key(*kind));
+        KeyPair::is_encrypted(&self.key_path(here.unwrap_or(CaKind::Root)))
+    }
+
+    fn key_path(&self, kind: CaKind) -> PathBuf {
+        self.ca_path(kind).join("ca.key.pem")
     }
 
     fn ca_path(&self, kind: CaKind) -> PathBuf {

@@ -78,6 +78,14 @@ pub enum CaKind {
 }
 
 impl CaKind {
+    /// All of them, the root first.
+    pub const ALL: [Self; 4] = [
+        Self::Root,
+        Self::FirmwareSigning,
+        Self::DeviceIssuing,
+        Self::Server,
+    ];
+
     /// The CAs below the root.
     pub const ISSUING: [Self; 3] = [Self::FirmwareSigning, Self::DeviceIssuing, Self::Server];
 

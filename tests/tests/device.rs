@@ -373,7 +373,10 @@ async fn firmware_that_does_not_start_is_left_by_the_boot_loader() {
     world.release("1.0.0", &image(1, 500_000));
     assert!(matches!(world.once().await.unwrap(), Outcome::Armed { .. }));
     // Running the updater again before the restart changes nothing.
-    assert!(matches!(world.once().await.unwrap(), Outcome::Armed { .. }));
+    assert!(matches!(
+        world.once().await.unwrap(),
+        Outcome::AwaitingRestart { .. }
+    ));
     let starts: Vec<SlotName> = (0..5).map(|_| world.restart()).collect();
     assert_eq!(
         starts,
@@ -512,11 +515,25 @@ async fn a_delta_that_cannot_be_used_is_replaced_by_the_full_payload() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_running_slot_is_never_written_whatever_it_is_called() {
+    let world = World::new().await;
+    world.release("1.0.0", &image(1, 100_000));
+    std::fs::remove_file(world.path("device/b.img")).unwrap();
+    std::os::unix::fs::symlink("a.img", world.path("device/b.img")).unwrap();
+    let before = world.slot(SlotName::A);
+    let error = world.once().await.unwrap_err();
+    assert!(error.in_one_line().contains("are the same"), "{error}");
+    assert!(before == world.slot(SlotName::A));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_updater_at_a_time() {
     let world = World::new().await;
     let first = world.updater();
     let second = Updater::open(Config::load(&world.path("device/updater.toml")).unwrap());
     assert!(matches!(second.err(), Some(Error::Locked { .. })));
+    // Looking is possible all the same.
+    Updater::look(Config::load(&world.path("device/updater.toml")).unwrap()).unwrap();
     drop(first);
 }
 

@@ -69,6 +69,11 @@ impl Context {
         Ok(Config::load(&self.config)?)
     }
 
+    /// Opens everything to look at it, also while another updater is at work.
+    fn look(&self) -> Result<Updater, Error> {
+        Updater::look(self.config()?)
+    }
+
     fn open(&self) -> Result<Updater, Error> {
         Updater::open(self.config()?)
     }

@@ -108,6 +108,9 @@ pub enum Error {
         /// Why.
         why: String,
     },
+    /// A health check could not be run if it had to be: nothing is installed.
+    #[error("nothing is installed: the health checks are not in order")]
+    HealthChecks(#[source] crate::health::Unhealthy),
     /// The lifecycle met an event that makes no sense.
     #[error(transparent)]
     Lifecycle(#[from] OutOfOrder),
@@ -180,6 +183,14 @@ pub enum TransportError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The device does not accept the server's certificate.
+    #[error("{url}: the server's certificate is not accepted: {why}")]
+    ServerRefused {
+        /// What was asked for.
+        url: String,
+        /// Why.
+        why: String,
+    },
     /// The server does not accept the device's certificate.
     #[error("{url}: the server does not accept this device's certificate ({alert})")]
     NotAccepted {
@@ -236,6 +247,14 @@ pub enum SlotError {
         image: u64,
         /// Capacity of the place.
         capacity: u64,
+    },
+    /// Two places are one.
+    #[error("{one} and {other} are the same, and one of them runs")]
+    Same {
+        /// A place.
+        one: PathBuf,
+        /// Another.
+        other: PathBuf,
     },
     /// No place is configured.
     #[error("slot {slot} has no place for {class}")]
@@ -344,6 +363,7 @@ impl Error {
     /// What a person can do about it.
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {
+            Self::HealthChecks(_) => "make the check executable, or take it out of the folder",
             Self::Config(_) => "mend the configuration; `updater --help` names its files",
             Self::Identity(_) => "provision the device's certificate, key and trust anchor again",
             Self::Transport(
@@ -364,6 +384,9 @@ impl Error {
             }
             Self::ManifestPath { .. } => "make the release again with repo-tool and have it signed",
             Self::Slot(SlotError::TooLarge { .. }) => "make the image smaller; nothing was written",
+            Self::Slot(SlotError::Same { .. }) => {
+                "give each slot a place of its own in the configuration"
+            }
             Self::Slot(_) | Self::Running { .. } => {
                 "check the storage; the running firmware is untouched"
             }
@@ -371,6 +394,9 @@ impl Error {
                 "restore the file from a backup, or move it away knowing that its rollback floor is lost"
             }
             Self::Store(_) => "check that the state folder can be written and has room",
+            Self::Boot(BootError::Unreadable { .. }) => {
+                "restore the boot loader's environment; `updater simulate init` makes one for a simulated device"
+            }
             Self::Boot(_) => "check the boot loader's environment",
             Self::TrialFailed { .. } => {
                 "the device goes back by itself; look at the failed health check"

@@ -1,6 +1,6 @@
 //! Whether the firmware on trial is well: the integrator's own checks.
 //!
-//! Every executable in the folder runs, in the order of the names. Exit code 0 is good, anything else is not, and a check that
+//! Every file in the folder runs, in the order of the names; hidden ones do not, and one that is not executable is an error. Exit code 0 is good, anything else is not, and a check that
 //! outlives the deadline is killed and counts as failed. They learn what they judge from the environment:
 //! `UPDATER_SLOT`, `UPDATER_VERSION` and `UPDATER_IMAGE_<CLASS>` (the path of each image's place, the class in capitals).
 
@@ -93,7 +93,11 @@ pub fn check(
     Ok(passed)
 }
 
-fn checks(folder: &Path) -> Result<Vec<PathBuf>, Unhealthy> {
+/// The checks that would run. Asked before an installation begins, so that a broken check is found while nothing is on trial.
+///
+/// # Errors
+/// If one of them could not be run.
+pub fn checks(folder: &Path) -> Result<Vec<PathBuf>, Unhealthy> {
     let unusable = |source| Unhealthy::Unusable {
         check: folder.display().to_string(),
         source,
@@ -108,11 +112,17 @@ fn checks(folder: &Path) -> Result<Vec<PathBuf>, Unhealthy> {
         let hidden = path
             .file_name()
             .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        let executable = std::fs::metadata(&path)
-            .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0);
-        if executable && !hidden {
-            paths.push(path);
+        let about = std::fs::metadata(&path).map_err(unusable)?;
+        if hidden || !about.is_file() {
+            continue;
         }
+        // A check that has lost its mode bit must not make every firmware healthy.
+        if about.permissions().mode() & 0o111 == 0 {
+            let source = io::Error::new(io::ErrorKind::PermissionDenied, "it is not executable");
+            let check = path.display().to_string();
+            return Err(Unhealthy::Unusable { check, source });
+        }
+        paths.push(path);
     }
     paths.sort();
     Ok(paths)
@@ -131,5 +141,51 @@ fn wait(mut child: Child, deadline: Duration) -> io::Result<Option<ExitStatus>> 
             return Ok(None);
         }
         std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(checks: &[(&str, &str, u32)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, script, mode) in checks {
+            let path = folder.path().join(name);
+            std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(*mode)).unwrap();
+        }
+        folder
+    }
+
+    fn judged(checks: &[(&str, &str, u32)]) -> Result<Vec<String>, String> {
+        let subject = Subject {
+            variables: vec![("UPDATER_SLOT".to_owned(), "B".to_owned())],
+        };
+        let folder = folder(checks);
+        check(folder.path(), &subject, Duration::from_millis(500)).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn all_must_be_good() {
+        let good = ("10-a", "[ \"$UPDATER_SLOT\" = B ]", 0o755);
+        let hidden = (".backup", "exit 1", 0o755);
+        assert_eq!(judged(&[good, hidden]), Ok(vec!["10-a".to_owned()]));
+        assert!(
+            judged(&[good, ("20-b", "exit 3", 0o755)])
+                .unwrap_err()
+                .contains("20-b failed")
+        );
+        assert!(
+            judged(&[("10-a", "sleep 5", 0o755)])
+                .unwrap_err()
+                .contains("took longer")
+        );
+    }
+
+    #[test]
+    fn a_check_that_cannot_run_is_not_a_good_one() {
+        let error = judged(&[("10-a", "true", 0o644)]).unwrap_err();
+        assert!(error.contains("10-a could not be run"), "{error}");
     }
 }

@@ -72,6 +72,25 @@ impl SlotGroup {
         }
     }
 
+    /// No two places may be one: what is written to one slot would stand in the other, which runs.
+    ///
+    /// # Errors
+    /// If a place cannot be looked at, or two are the same file or device, by whatever names.
+    pub fn check_distinct(&self) -> Result<(), SlotError> {
+        let mut seen: Vec<(String, &Place)> = Vec::new();
+        for place in self.places.values().flat_map(|(a, b)| [a, b]) {
+            let identity = place.identity()?;
+            if let Some((_, other)) = seen.iter().find(|(known, _)| *known == identity) {
+                return Err(SlotError::Same {
+                    one: other.path().to_owned(),
+                    other: place.path().to_owned(),
+                });
+            }
+            seen.push((identity, place));
+        }
+        Ok(())
+    }
+
     /// The place of a class in a slot.
     pub fn place(&self, slot: SlotName, class: &SlotClass) -> Option<&Place> {
         let (a, b) = self.places.get(class)?;

@@ -20,6 +20,7 @@ use crate::boot::{BootControl, BootStatus};
 use crate::clock::{Source, TimeFloor};
 use crate::config::{BootConfig, Config};
 use crate::error::{Error, StoreError};
+use crate::health;
 use crate::install::{Offer, PayloadKind, Transfer, find_offer};
 use crate::lifecycle::{Action, Event, Firmware, ImageRef, State};
 use crate::progress::Progress;
@@ -31,6 +32,8 @@ use network::Network;
 
 /// Longest root metadata that comes with the firmware, in bytes.
 const MAX_ROOT: u64 = 1024 * 1024;
+/// Where the health checks are, below the folder of hooks.
+const HEALTH_CHECKS: &str = "health.d/required";
 
 /// What a run did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +58,13 @@ pub enum Outcome {
         kind: PayloadKind,
         /// The people who signed for it.
         signed_by: Vec<String>,
+    },
+    /// Firmware that was installed before waits for the restart that tries it.
+    AwaitingRestart {
+        /// Its version.
+        version: FirmwareVersion,
+        /// The slot that it is in.
+        slot: SlotName,
     },
     /// The firmware on trial is well, and stays.
     Committed {
@@ -83,7 +93,8 @@ pub struct Updater {
     boot: Box<dyn BootControl + Send>,
     states: StateStore,
     state: State,
-    _lock: File,
+    /// Held as long as this lives.
+    lock: Option<File>,
 }
 
 impl Updater {
@@ -92,8 +103,20 @@ impl Updater {
     /// # Errors
     /// If something is missing, damaged, or another updater is at work.
     pub fn open(config: Config) -> Result<Self, Error> {
-        let states = StateStore::open(&config.state)?;
+        StateStore::open(&config.state)?;
         let lock = lock(&config)?;
+        let mut updater = Self::look(config)?;
+        updater.states.save(&updater.state)?;
+        updater.lock = Some(lock);
+        Ok(updater)
+    }
+
+    /// Opens the same only to look at it: without the lock, so also while an updater is at work.
+    ///
+    /// # Errors
+    /// If something is missing or damaged.
+    pub fn look(config: Config) -> Result<Self, Error> {
+        let states = StateStore::open(&config.state)?;
         let BootConfig::Simulated { path, .. } = &config.boot;
         let boot = Box::new(Simulated::new(path));
         let paths = config
@@ -103,7 +126,7 @@ impl Updater {
         let slots = SlotGroup::new(paths.collect());
         let state = match states.load()? {
             Some(state) => state,
-            None => first_state(&config, &states, boot.status()?.booted)?,
+            None => first_state(&config, boot.status()?.booted)?,
         };
         Ok(Self {
             slots,
@@ -111,7 +134,7 @@ impl Updater {
             states,
             state,
             config,
-            _lock: lock,
+            lock: None,
         })
     }
 
@@ -224,11 +247,10 @@ impl Updater {
         self.raise_floor(&set)?;
         let running = self.state.running.version.clone();
         let Some(offer) = offer else {
-            let channel = &self.config.device.channel;
-            return Ok(Outcome::NothingToDo {
-                running,
-                why: format!("nothing is released on the channel {channel}"),
-            });
+            let device = &self.config.device;
+            let (product, channel) = (&device.product, &device.channel);
+            let why = format!("nothing is released for {product} on the channel {channel}");
+            return Ok(Outcome::NothingToDo { running, why });
         };
         match self.decide(&offer, now)? {
             Decision::UpToDate => Ok(Outcome::NothingToDo {
@@ -254,8 +276,10 @@ impl Updater {
         now: ReferenceTime,
         progress: &mut dyn Progress,
     ) -> Result<Outcome, Error> {
+        health::checks(&self.config.hooks.join(HEALTH_CHECKS)).map_err(Error::HealthChecks)?;
         let booted = self.boot.status()?.booted;
         let groups = self.slots.clone();
+        groups.check_distinct()?;
         let inactive = groups.inactive(booted);
         let slot = inactive.name();
         if self.state.installation.new_firmware() != Some(&offer.firmware()) {
@@ -387,18 +411,16 @@ async fn refreshed(
     Ok((set, offer))
 }
 
-/// The state of a device that starts for the first time, stored at once: a state that is missing later was lost, and the
-/// anti-rollback floor with it.
-fn first_state(config: &Config, states: &StateStore, booted: SlotName) -> Result<State, Error> {
+/// The state of a device that starts for the first time. `open` stores it at once: a state that is missing later was lost,
+/// and the anti-rollback floor with it.
+fn first_state(config: &Config, booted: SlotName) -> Result<State, Error> {
     if config.state.join("metadata/root.json").exists() {
         return Err(Error::Store(StoreError::Damaged {
             path: config.state.join("state.json"),
             why: "it is missing, although this device has been at work before".to_owned(),
         }));
     }
-    let state = factory_state(config, booted);
-    states.save(&state)?;
-    Ok(state)
+    Ok(factory_state(config, booted))
 }
 
 fn factory_state(config: &Config, booted: SlotName) -> State {

@@ -10,13 +10,6 @@ use crate::profile::CaKind;
 /// After how many days a newer list is due.
 pub const DEFAULT_CRL_DAYS: u32 = 30;
 
-const ALL: [CaKind; 4] = [
-    CaKind::Root,
-    CaKind::FirmwareSigning,
-    CaKind::DeviceIssuing,
-    CaKind::Server,
-];
-
 /// A certificate that was revoked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Revoked {
@@ -38,7 +31,7 @@ impl PkiFolder {
         let lock = self.lock()?;
         let mut revoked = Vec::new();
         let mut changed = Vec::new();
-        for issuer in ALL {
+        for issuer in CaKind::ALL {
             let mut state = self.state(issuer)?;
             for entry in state.find(wanted) {
                 entry.revoked_at.get_or_insert(ceremony.now);
@@ -76,12 +69,17 @@ impl PkiFolder {
         Ok(revoked)
     }
 
-    /// Issues a new revocation list of every CA, valid for so many days, and writes them to `crl/<ski>.crl`.
+    /// Issues a new revocation list of every CA whose key is here, valid for so many days, and writes them to
+    /// `crl/<ski>.crl`. A CA whose key is kept elsewhere issues its list there: see [`PkiFolder::has_key`].
     ///
     /// # Errors
     /// If a CA's key cannot be opened or a step fails.
     pub fn write_crls(&self, days: u32, ceremony: &mut Ceremony<'_>) -> Result<Vec<Crl>> {
-        self.write_crls_of(&ALL, days, ceremony)
+        let here: Vec<CaKind> = CaKind::ALL
+            .into_iter()
+            .filter(|kind| self.has_key(*kind))
+            .collect();
+        self.write_crls_of(&here, days, ceremony)
     }
 
     fn write_crls_of(
@@ -119,7 +117,8 @@ impl PkiFolder {
     /// # Errors
     /// If one cannot be read.
     pub fn crls(&self) -> Result<Vec<Crl>> {
-        ALL.into_iter()
+        CaKind::ALL
+            .into_iter()
             .map(|kind| self.crl_path(kind))
             .map(|path| Crl::load(&path?))
             .collect()

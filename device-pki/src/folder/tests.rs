@@ -282,3 +282,21 @@ fn a_full_index_issues_nothing_and_still_revokes() {
     let revoked = pki.revoke("SN-1", &mut ceremony).unwrap();
     assert_eq!(revoked.len(), 1);
 }
+
+#[test]
+fn a_root_key_that_is_kept_elsewhere_is_not_missed() {
+    let folder = tempfile::tempdir().unwrap();
+    let pki = build(folder.path(), "seed");
+    std::fs::remove_file(folder.path().join("root-ca/ca.key.pem")).unwrap();
+    assert!(!pki.has_key(CaKind::Root) && pki.is_encrypted().unwrap());
+    let passphrase = Passphrase::new("secret");
+    let mut ceremony = Ceremony {
+        now: now(),
+        protection: Protection::Passphrase(&passphrase, ScryptCost::FAST),
+        entropy: &mut SeededEntropy::new(b"more"),
+    };
+    pki.issue(&device("SN-3"), KeySource::Generate, None, &mut ceremony)
+        .unwrap();
+    pki.revoke("SN-3", &mut ceremony).unwrap();
+    assert_eq!(pki.write_crls(30, &mut ceremony).unwrap().len(), 3);
+}

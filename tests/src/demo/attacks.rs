@@ -40,7 +40,7 @@ pub(super) fn tampered_payload(world: &World, images: &Images) -> Result<(), Fai
     let ended = updater_for_people(world, serial, &["once"])?.must_end(5, "is refused")?;
     screen.refused(
         "tampered-payload",
-        "a payload with one changed byte",
+        "the mirror changes one byte of the payloads",
         &ended,
     );
     for (path, genuine) in &changed {
@@ -62,7 +62,7 @@ pub(super) fn replayed_repository(world: &World) -> Result<(), Failure> {
         .must_end(4, "is older than the trusted")?;
     world.screen().refused(
         "replayed-repository",
-        "an older state of the repository, correctly signed",
+        "the mirror replays yesterday's repository, correctly signed",
         &ended,
     );
     rename(&published, &world.path("older"))?;
@@ -80,7 +80,7 @@ pub(super) fn one_signer(world: &World, images: &Images) -> Result<(), Failure> 
         .must_end(4, "1 count")?;
     world.screen().refused(
         "one-signer-publish",
-        "publishing a release that only alice has signed",
+        "alice alone tries to publish a release",
         &ended,
     );
     publish_by_force(world)?;
@@ -88,7 +88,7 @@ pub(super) fn one_signer(world: &World, images: &Images) -> Result<(), Failure> 
         .must_end(4, "needs 2 signatures, 1 count")?;
     world.screen().refused(
         "one-signer",
-        "the same release, published by force, on a device",
+        "a thief of the online keys publishes what only alice has signed",
         &ended,
     );
     Ok(())
@@ -131,7 +131,7 @@ pub(super) fn revoked_signer(world: &World, images: &Images) -> Result<(), Failu
     let ended = updater_for_people(world, serial, &["once"])?.must_end(4, "revoked")?;
     screen.refused(
         "revoked-signer",
-        "a release signed by bob and carol",
+        "carol, who has left, signs a release together with bob",
         &ended,
     );
     sign_again(world, ["alice", "bob"])?;

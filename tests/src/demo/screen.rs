@@ -6,7 +6,7 @@
 )]
 
 use std::error::Error as _;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -15,6 +15,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::{Ended, Failure, World};
+
+/// Prints a line. Whoever reads may stop reading (`| head`): the demo goes on to its end all the same.
+macro_rules! line {
+    ($($text:tt)*) => {{
+        let _nobody_listens = writeln!(std::io::stdout(), $($text)*);
+    }};
+}
 
 /// Where the demo speaks.
 #[derive(Clone, Debug)]
@@ -53,11 +60,11 @@ impl Screen {
         if self.json {
             return self.object(&json!({"step": "begin", "folder": folder}));
         }
-        println!(
+        line!(
             "{}",
             self.bold("Signed firmware, from the release manager's key to the device's slot")
         );
-        println!(
+        line!(
             "Everything happens in {} with the programs of this workspace.",
             folder.display()
         );
@@ -68,7 +75,7 @@ impl Screen {
         if self.json {
             return self.object(&json!({"chapter": text}));
         }
-        println!("\n{}", self.bold(text));
+        line!("\n{}", self.bold(text));
     }
 
     /// Something that went as it must.
@@ -76,7 +83,7 @@ impl Screen {
         if self.json {
             return self.object(&json!({"step": name, "ok": true, "says": text, "facts": facts}));
         }
-        println!("  {} {text}", self.green("ok"));
+        line!("  {} {text}", self.green("ok"));
     }
 
     /// An attack that was refused as it must be, with the words that a user reads.
@@ -91,13 +98,13 @@ impl Screen {
                 json!({"command": ended.command, "exit_code": ended.code, "message": message});
             return self.object(&json!({"step": name, "ok": true, "says": text, "facts": facts}));
         }
-        println!(
+        line!(
             "  {} {text}; exit code {}:",
             self.green("refused"),
             ended.code
         );
         for line in message.lines() {
-            println!("      {}", self.dim(line));
+            line!("      {}", self.dim(line));
         }
     }
 
@@ -105,7 +112,7 @@ impl Screen {
     pub(super) fn note(&self, text: &str) {
         if !self.json {
             for line in text.lines() {
-                println!("     {}", self.dim(line));
+                line!("     {}", self.dim(line));
             }
         }
     }
@@ -137,18 +144,18 @@ impl Screen {
         if self.json {
             return self.object(&json!({"step": "end", "ok": true, "seconds": seconds}));
         }
-        println!(
+        line!(
             "\n{}",
             self.bold(&format!("Every step ended as it must, in {seconds:.0} s."))
         );
         match kept {
-            None => println!("`cargo demo --keep DIR` leaves everything there to look around."),
+            None => line!("`cargo demo --keep DIR` leaves everything there to look around."),
             Some(folder) => next(folder, world),
         }
     }
 
     fn object(&self, value: &Value) {
-        println!("{value}");
+        line!("{value}");
     }
 
     fn bold(&self, text: &str) -> String {
@@ -175,8 +182,8 @@ impl Screen {
 /// What to try with what was kept.
 fn next(folder: &Path, world: &World) {
     let program = |name: &str| world.program(name).display().to_string();
-    println!("\nKept in {}. To look around:", folder.display());
-    println!("  cd {}", folder.display());
+    line!("\nKept in {}. To look around:", folder.display());
+    line!("  cd {}", folder.display());
     for command in [
         format!("{} inspect pki/trust-anchor.pem", program("device-pki")),
         format!("{} show repository", program("repo-tool")),
@@ -191,9 +198,9 @@ fn next(folder: &Path, world: &World) {
         ),
         format!("{} devices --data server", program("api-server")),
     ] {
-        println!("  {command}");
+        line!("  {command}");
     }
-    println!("To have the devices ask again, start the server first: sh server.sh");
+    line!("To have the devices ask again, start the server first: sh server.sh");
 }
 
 /// A usage error, or the help that was asked for.

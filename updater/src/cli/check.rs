@@ -19,7 +19,7 @@ impl Check {
             output::answer(
                 context.json,
                 &value,
-                &format!("{running} runs; nothing is released on this channel."),
+                &format!("{running} runs; nothing is released for its product and channel."),
             );
             return Ok(());
         };

@@ -7,7 +7,11 @@ use crate::error::{Error, TransportError};
 /// The exit code of an error, as `updater --help` lists them.
 pub fn of(error: &Error) -> ExitCode {
     ExitCode::from(match error {
-        Error::Transport(TransportError::NotAccepted { .. }) => 8,
+        Error::Transport(
+            TransportError::NotAccepted { .. }
+            | TransportError::ServerRefused { .. }
+            | TransportError::Url { .. },
+        ) => 8,
         // More than there may be is an attack or a broken mirror, and does not pass by waiting.
         Error::Transport(TransportError::TooLong { .. }) => 4,
         Error::Transport(_) => 3,
@@ -19,7 +23,7 @@ pub fn of(error: &Error) -> ExitCode {
         Error::Target { .. } | Error::Payload { .. } => 5,
         Error::Slot(_) | Error::Running { .. } | Error::Store(_) => 6,
         Error::Boot(_) | Error::TrialFailed { .. } | Error::Restart { .. } => 7,
-        Error::Config(_) | Error::Identity(_) => 8,
+        Error::Config(_) | Error::Identity(_) | Error::HealthChecks(_) => 8,
         Error::Locked { .. } | Error::Lifecycle(_) => 1,
     })
 }

@@ -21,7 +21,8 @@ impl Once {
         }
         if matches!(
             result,
-            Ok(Outcome::Armed { .. }) | Err(Error::TrialFailed { .. })
+            Ok(Outcome::Armed { .. } | Outcome::AwaitingRestart { .. })
+                | Err(Error::TrialFailed { .. })
         ) {
             restart(&updater)?;
         }

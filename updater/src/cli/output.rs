@@ -62,6 +62,10 @@ pub(super) fn outcome(json: bool, outcome: &Outcome) {
                 signed_by.join(", ")
             ),
         ),
+        Outcome::AwaitingRestart { version, slot } => (
+            serde_json::json!({"outcome": "awaiting-restart", "version": version, "slot": slot}),
+            format!("Firmware {version} waits in slot {slot}: restart the device to try it."),
+        ),
         Outcome::Committed { version, slot } => (
             serde_json::json!({"outcome": "committed", "version": version, "slot": slot}),
             format!("Firmware {version} in slot {slot} is well and stays."),

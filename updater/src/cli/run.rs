@@ -33,7 +33,8 @@ impl Run {
             }
             if matches!(
                 result,
-                Ok(Outcome::Armed { .. }) | Err(Error::TrialFailed { .. })
+                Ok(Outcome::Armed { .. } | Outcome::AwaitingRestart { .. })
+                    | Err(Error::TrialFailed { .. })
             ) {
                 // The device restarts now, by the configured command or by whoever watches this program.
                 return super::once::restart(&updater);

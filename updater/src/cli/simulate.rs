@@ -10,14 +10,21 @@ use crate::error::Error;
 /// Act as the boot loader of a simulated device
 #[derive(Debug, Subcommand)]
 pub(super) enum Simulate {
+    /// Make the boot loader's state of a device that leaves the factory: slot A runs, slot B is empty
+    Init,
     /// Start the device: take the first slot that has starts left
     PowerOn,
 }
 
 impl Simulate {
     pub(super) fn run(&self, context: &Context) -> Result<(), Error> {
-        let Self::PowerOn = self;
         let BootConfig::Simulated { path, .. } = context.config()?.boot;
+        if matches!(self, Self::Init) {
+            simulated::Simulated::install(&path)?;
+            let text = format!("{} is made: slot A runs, slot B is empty.", path.display());
+            output::answer(context.json, &serde_json::json!({"made": path}), &text);
+            return Ok(());
+        }
         let slot = simulated::power_on(&path)?;
         output::answer(
             context.json,

@@ -12,7 +12,7 @@ pub(super) struct Status {}
 
 impl Status {
     pub(super) fn run(&self, context: &Context) -> Result<(), Error> {
-        let updater = context.open()?;
+        let updater = context.look()?;
         let (state, boot) = (updater.state(), updater.boot_status()?);
         let system = system_time();
         let (time, source) = updater.reference_time(system)?;
@@ -23,20 +23,16 @@ impl Status {
             ),
         };
         let next = boot.next.map_or("none".to_owned(), |slot| slot.to_string());
+        let new = state.installation.new_firmware();
+        let of = new.map(|new| format!(" of {}", new.version));
+        let installation = format!("{}{}", state.installation.name(), of.unwrap_or_default());
         let mut text = format!(
             "Firmware      {} in slot {} (security version {} or higher)\n\
              Booted        slot {}; next start: {next}\n\
              Installation  {}\n\
              Time          {clock}",
-            state.running.version,
-            state.slot,
-            state.security_floor,
-            boot.booted,
-            state.installation.name(),
+            state.running.version, state.slot, state.security_floor, boot.booted, installation,
         );
-        if let Some(new) = state.installation.new_firmware() {
-            text.push_str(&format!(" of {}", new.version));
-        }
         for failure in &state.failed {
             text.push_str(&format!(
                 "\nFailed        {} on {}: {}",

@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use metadata_schema::digest::{Hashes, Length};
@@ -26,6 +27,17 @@ impl Place {
     /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What tells it from every other place, whatever its name.
+    pub(super) fn identity(&self) -> Result<String, SlotError> {
+        let about =
+            std::fs::metadata(&self.path).map_err(|source| self.failed("look at", source))?;
+        Ok(if about.file_type().is_block_device() {
+            format!("device {}", about.rdev())
+        } else {
+            format!("file {} {}", about.dev(), about.ino())
+        })
     }
 
     /// Bytes that it can hold: the size of the device, or the length of the file, which never grows.

@@ -94,7 +94,10 @@ impl Http {
                 Ok(answer) => return Ok(answer),
                 Err(e) => failed_to_answer(url, e),
             };
-            if matches!(failed, TransportError::NotAccepted { .. }) {
+            if matches!(
+                failed,
+                TransportError::NotAccepted { .. } | TransportError::ServerRefused { .. }
+            ) {
                 return Err(failed);
             }
             if attempt >= ATTEMPTS {
@@ -119,6 +122,11 @@ fn failed_to_answer(url: &str, error: reqwest::Error) -> TransportError {
             .downcast_ref::<std::io::Error>()
             .and_then(std::io::Error::get_ref);
         let tls = inner.and_then(|e| e.downcast_ref::<rustls::Error>());
+        let tls = tls.or_else(|| e.downcast_ref());
+        if let Some(rustls::Error::InvalidCertificate(why)) = tls {
+            let why = in_words(why);
+            return TransportError::ServerRefused { url, why };
+        }
         if let Some(rustls::Error::AlertReceived(
             alert @ (A::BadCertificate
             | A::UnsupportedCertificate
@@ -128,7 +136,7 @@ fn failed_to_answer(url: &str, error: reqwest::Error) -> TransportError {
             | A::CertificateRequired
             | A::UnknownCA
             | A::AccessDenied),
-        )) = tls.or_else(|| e.downcast_ref())
+        )) = tls
         {
             let alert = format!("{alert:?}");
             return TransportError::NotAccepted { url, alert };
@@ -138,6 +146,25 @@ fn failed_to_answer(url: &str, error: reqwest::Error) -> TransportError {
     TransportError::NoAnswer {
         url,
         source: error.without_url().into(),
+    }
+}
+
+/// What is wrong with the server's certificate.
+fn in_words(why: &rustls::CertificateError) -> String {
+    use rustls::CertificateError as E;
+    match why {
+        E::Expired | E::ExpiredContext { .. } => "it has expired".to_owned(),
+        E::NotValidYet | E::NotValidYetContext { .. } => "it is not valid yet".to_owned(),
+        E::NotValidForName | E::NotValidForNameContext { .. } => {
+            "it is not for the name in the URL".to_owned()
+        }
+        E::Revoked => "it was revoked".to_owned(),
+        E::UnknownIssuer => "it does not lead to the trust anchor".to_owned(),
+        E::InvalidPurpose | E::InvalidPurposeContext { .. } => {
+            "it is not an API server's".to_owned()
+        }
+        E::Other(other) => other.0.to_string(),
+        other => other.to_string(),
     }
 }
 

@@ -9,7 +9,6 @@ use super::{Outcome, Updater};
 use crate::boot::BootStatus;
 use crate::error::Error;
 use crate::health::{self, Subject};
-use crate::install::PayloadKind;
 use crate::lifecycle::{Action, Event, Stage};
 use crate::slot::{SlotName, StagedSlot};
 
@@ -82,17 +81,11 @@ impl Updater {
 
     fn armed(&self, slot: SlotName) -> Option<Outcome> {
         let version = self.state.installation.new_firmware()?.version.clone();
-        Some(Outcome::Armed {
-            version,
-            slot,
-            downloaded: 0,
-            kind: PayloadKind::Delta,
-            signed_by: Vec::new(),
-        })
+        Some(Outcome::AwaitingRestart { version, slot })
     }
 
     fn judge(&mut self, slot: SlotName, now: ReferenceTime) -> Result<Action, Error> {
-        let folder = self.config.hooks.join("health.d/required");
+        let folder = self.config.hooks.join(super::HEALTH_CHECKS);
         let deadline = Duration::from_secs(self.config.health_deadline);
         match health::check(&folder, &self.subject(slot), deadline) {
             Ok(passed) => {
