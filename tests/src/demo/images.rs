@@ -68,18 +68,14 @@ pub(super) fn compose(world: &World, own: Option<&[PathBuf]>) -> Result<Images, 
     Ok(images)
 }
 
-/// Builds the updater twice, with different optimisation of the crates that change between releases.
+/// Builds the updater twice, with different optimisation of its own crate: what changes between two releases.
 fn two_builds(world: &World) -> Result<(PathBuf, PathBuf), Failure> {
     let _busy = world.screen().busy("building the updater for two releases");
     let mut builds = Vec::new();
     for level in ["1", "2"] {
-        let setting = |package: &str| format!("profile.dev.package.{package}.opt-level={level}");
-        let settings = ["updater", "metadata-schema"].map(setting);
-        let mut arguments = vec!["--package", "updater", "--bins"];
-        for setting in &settings {
-            arguments.extend(["--config", setting]);
-        }
-        world.build(&arguments)?;
+        let setting = format!("profile.dev.package.updater.opt-level={level}");
+        // Of the whole workspace: the updater alone would have its dependencies built anew, with fewer features.
+        world.build(&["--workspace", "--bins", "--config", &setting])?;
         let build = world.path(&format!("images/updater-{level}"));
         std::fs::copy(world.program("updater"), &build).map_err(Failure::io("copy the updater"))?;
         // As a device maker would ship it; without `strip` the image is only larger.
