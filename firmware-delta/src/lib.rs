@@ -1,7 +1,7 @@
 //! Firmware payloads: bytes in, bytes out.
 //!
 //! A payload turns what a device has into what it should have. A *delta* payload needs the old image,
-//! a *full* payload needs nothing; both have one format, described byte by byte in `docs/FORMATS.md`.
+//! a *full* payload needs nothing; both have one format, described byte by byte in `docs/FORMATS-payload.md`.
 //! This crate has no files, network, clock or trust of its own: a caller that verified signed
 //! metadata says what it [expects](Expectation), pushes bytes as they arrive, and is given back the
 //! new image or an error that names the frame at fault.

@@ -171,9 +171,8 @@ mod tests {
 
     #[test]
     fn hostile_patterns_end() {
-        let pattern = "*a".repeat(500);
-        assert!(
-            !matches(&pattern, &"a".repeat(5000).replace("aaaaa", "aaaab")) || pattern.is_empty()
-        );
+        // Backtracking that tried every split would not end in the age of the universe.
+        let pattern = format!("{}b", "*a".repeat(500));
+        assert!(!matches(&pattern, &"a".repeat(5000)));
     }
 }

@@ -1,4 +1,4 @@
-//! The bytes of a payload: a header frame of fixed size, then frames. `docs/FORMATS.md` says the same in words.
+//! The bytes of a payload: a header frame of fixed size, then frames. `docs/FORMATS-payload.md` says the same in words.
 //!
 //! Parsing takes bytes that were authenticated; emitting is what the host does. What can be
 //! constructed can be emitted, and what was emitted parses to the same value.

@@ -1,5 +1,5 @@
 //! Makes payloads by hand, with a right chain and whatever content: what a publisher's broken or evil tool could
-//! sign. Written from `docs/FORMATS.md`, not from the crate's own emitter.
+//! sign. Written from `docs/FORMATS-payload.md`, not from the crate's own emitter.
 
 use firmware_delta::{Expectation, ImageId, PatchError};
 use sha2::{Digest, Sha256};

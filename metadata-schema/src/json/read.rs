@@ -359,11 +359,9 @@ mod tests {
         fn accepts_a_part_of_what_serde_json_accepts(text in r#"[\[\]{}:,"\\ua0-9 -]{0,24}"#) {
             if let Ok(ours) = Json::read(text.as_bytes()) {
                 let theirs: serde_json::Value = serde_json::from_str(&text).unwrap();
-                proptest::prop_assert_eq!(&theirs.to_string().parse::<serde_json::Value>().unwrap(), &theirs);
                 let again: serde_json::Value = serde_json::from_slice(&ours.canonical()).unwrap();
-                if !text.contains(|c: char| c.is_ascii_digit()) {
-                    proptest::prop_assert_eq!(again, theirs);
-                }
+                // To serde_json -0 is a float, to us the integer 0.
+                proptest::prop_assert!(text.contains("-0") || again == theirs);
             }
         }
     }
