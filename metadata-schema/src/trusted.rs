@@ -13,7 +13,7 @@ mod root_walk;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub use root_walk::{ConfirmedRoot, RootWalk};
+pub use root_walk::{ConfirmedRoot, Retired, RootWalk};
 
 use crate::digest::{Hashes, Length};
 use crate::envelope::{Unverified, Verified};
@@ -34,7 +34,7 @@ pub struct AtRoot {
     gate: SharedGate,
     now: ReferenceTime,
     root: Arc<Verified<Root>>,
-    rotated: bool,
+    retired: Retired,
 }
 
 /// Timestamp is current.
@@ -80,10 +80,9 @@ impl AtRoot {
         self.now
     }
 
-    /// Whether the walk that led here took a timestamp or snapshot key out of force: then the local copies of both must
-    /// be deleted, to recover from a fast-forward attack (5.3.11).
-    pub fn online_keys_rotated(&self) -> bool {
-        self.rotated
+    /// Of which roles the walk that led here took a key out of force.
+    pub fn retired(&self) -> Retired {
+        self.retired
     }
 
     /// Verifies a local timestamp against the current keys (expiry does not matter: it is for rollback checks).

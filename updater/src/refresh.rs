@@ -141,7 +141,7 @@ impl Client<'_> {
             newest = Some(bytes);
         }
         let confirmed = walk.confirm(now, self.gate()?)?;
-        if confirmed.online_keys_rotated() {
+        if confirmed.retired().online() {
             // 5.3.11, to recover from a fast-forward attack: before the root is stored, so that it cannot be forgotten.
             self.store.remove(&RoleName::timestamp())?;
             self.store.remove(&RoleName::snapshot())?;

@@ -17,7 +17,45 @@ use crate::time::ReferenceTime;
 pub struct RootWalk {
     gate: SharedGate,
     root: Verified<Root>,
-    rotated: bool,
+    retired: Retired,
+}
+
+/// Of which roles a walk took a key out of force. Whoever stole such a key may have signed versions and times far ahead:
+/// what was believed on its word is to be forgotten (5.3.11).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Retired {
+    /// A timestamp key.
+    pub timestamp: bool,
+    /// A snapshot key.
+    pub snapshot: bool,
+    /// A key of the top-level targets.
+    pub targets: bool,
+}
+
+impl Retired {
+    /// What a step from `old` to `new` takes out of force.
+    fn between(old: &Root, new: &Root) -> Self {
+        let gone = |old: &RoleKeys, new: &RoleKeys| !old.key_ids.is_subset(&new.key_ids);
+        Self {
+            timestamp: gone(&old.timestamp, &new.timestamp),
+            snapshot: gone(&old.snapshot, &new.snapshot),
+            targets: gone(&old.targets, &new.targets),
+        }
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            timestamp: self.timestamp || other.timestamp,
+            snapshot: self.snapshot || other.snapshot,
+            targets: self.targets || other.targets,
+        }
+    }
+
+    /// A timestamp or snapshot key: then the local copies of both must be deleted, to recover from a fast-forward attack.
+    pub fn online(self) -> bool {
+        self.timestamp || self.snapshot
+    }
 }
 
 impl RootWalk {
@@ -35,13 +73,26 @@ impl RootWalk {
         Ok(Self {
             gate,
             root,
-            rotated: false,
+            retired: Retired::default(),
         })
+    }
+
+    /// Says that the root which the walk starts from took the place of `earlier` without a walk, as new firmware brings a
+    /// newer root: keys of `earlier` that are not in force any more have been retired, too.
+    #[must_use]
+    pub fn in_place_of(mut self, earlier: &Root) -> Self {
+        self.retired = self.retired.and(Retired::between(earlier, &self.root));
+        self
     }
 
     /// The root that is trusted so far.
     pub fn root(&self) -> &Verified<Root> {
         &self.root
+    }
+
+    /// Of which roles the walk took a key out of force so far.
+    pub fn retired(&self) -> Retired {
+        self.retired
     }
 
     /// The version to ask for next (5.3.3).
@@ -77,8 +128,7 @@ impl RootWalk {
             When::Walk,
         )?;
         same_version(&role, expected, by_current.common.version)?;
-        self.rotated |= retired(&self.root.timestamp, &by_current.timestamp)
-            || retired(&self.root.snapshot, &by_current.snapshot);
+        self.retired = self.retired.and(Retired::between(&self.root, &by_current));
         self.root = by_current;
         Ok(())
     }
@@ -112,13 +162,13 @@ impl RootWalk {
         now: ReferenceTime,
         gate: SharedGate,
     ) -> Result<ConfirmedRoot, MetadataError> {
-        let Self { root, rotated, .. } = self;
+        let Self { root, retired, .. } = self;
         root.recount(&root.authority(&root.root), &*gate, When::At(now))?;
         Ok(ConfirmedRoot {
             gate,
             now,
             root,
-            rotated,
+            retired,
         })
     }
 
@@ -137,7 +187,7 @@ pub struct ConfirmedRoot {
     gate: SharedGate,
     now: ReferenceTime,
     root: Verified<Root>,
-    rotated: bool,
+    retired: Retired,
 }
 
 impl ConfirmedRoot {
@@ -146,9 +196,9 @@ impl ConfirmedRoot {
         &self.root
     }
 
-    /// Whether the walk took a timestamp or snapshot key out of force: see [`AtRoot::online_keys_rotated`].
-    pub fn online_keys_rotated(&self) -> bool {
-        self.rotated
+    /// Of which roles the walk took a key out of force.
+    pub fn retired(&self) -> Retired {
+        self.retired
     }
 
     /// The root must not have expired (5.3.10).
@@ -160,19 +210,14 @@ impl ConfirmedRoot {
             gate,
             now,
             root,
-            rotated,
+            retired,
         } = self;
         not_expired(&RoleName::root(), &*root, now)?;
         Ok(AtRoot {
             gate,
             now,
             root: Arc::new(root),
-            rotated,
+            retired,
         })
     }
-}
-
-/// Whether a key of `old` is no longer in force: then whoever stole it may have pushed versions far ahead.
-fn retired(old: &RoleKeys, new: &RoleKeys) -> bool {
-    old.key_ids.iter().any(|id| !new.key_ids.contains(id))
 }

@@ -1,7 +1,7 @@
 //! The root walk: both thresholds, one version at a time.
 
 use metadata_schema::roles::Role as _;
-use metadata_schema::trusted::RootWalk;
+use metadata_schema::trusted::{Retired, RootWalk};
 
 use crate::repository::{Repository, at, keys, plain, role_keys, signed_by, version};
 
@@ -76,21 +76,55 @@ fn the_last_root_must_be_in_force_and_the_ones_before_need_not() {
     repository.root.common.version = version(2);
     repository.root.common.expires = at("2031-01-01T00:00:00Z");
     walk.step(&repository.root_file()).unwrap();
-    assert!(!walk.finish(now).unwrap().online_keys_rotated());
+    assert_eq!(walk.finish(now).unwrap().retired(), Retired::default());
 }
 
 #[test]
-fn says_when_online_keys_were_rotated() {
-    let new_key = |repository: &mut Repository| {
-        repository.root.keys.extend(keys(&["online2"]));
-        repository.root.timestamp = role_keys(&["online2"], 1);
+fn says_whose_keys_were_retired() {
+    let replaced = |change: fn(&mut Repository)| {
+        let with_new_keys = |repository: &mut Repository| {
+            repository.root.keys.extend(keys(&["online2", "t3"]));
+            change(repository);
+        };
+        let walk = stepped(with_new_keys, &["r1", "r2"]).unwrap();
+        let Retired {
+            timestamp,
+            snapshot,
+            targets,
+            ..
+        } = walk.finish(at("2030-01-01T00:00:00Z")).unwrap().retired();
+        (timestamp, snapshot, targets)
     };
-    let walk = stepped(new_key, &["r1", "r2"]).unwrap();
-    assert!(
-        walk.finish(at("2030-01-01T00:00:00Z"))
-            .unwrap()
-            .online_keys_rotated()
-    );
+    let timestamp = |r: &mut Repository| r.root.timestamp = role_keys(&["online2"], 1);
+    let snapshot = |r: &mut Repository| r.root.snapshot = role_keys(&["online2"], 1);
+    let one_of_targets = |r: &mut Repository| r.root.targets = role_keys(&["t1", "t3"], 2);
+    let one_more = |r: &mut Repository| r.root.targets = role_keys(&["t1", "t2", "t3"], 2);
+    assert_eq!(replaced(timestamp), (true, false, false));
+    assert_eq!(replaced(snapshot), (false, true, false));
+    assert_eq!(replaced(one_of_targets), (false, false, true));
+    assert_eq!(replaced(one_more), (false, false, false));
+}
+
+#[test]
+fn what_was_retired_once_stays_so_for_the_rest_of_the_walk() {
+    let mut repository = Repository::new();
+    let first = repository.clone();
+    repository.root.keys.extend(keys(&["online2"]));
+    repository.root.timestamp = role_keys(&["online2"], 1);
+    repository.root.common.version = version(2);
+    let mut walk = RootWalk::from_trusted(&first.root_file(), plain()).unwrap();
+    walk.step(&repository.root_file()).unwrap();
+    // The old key comes back: in between it was out of force.
+    repository.root.timestamp = first.root.timestamp.clone();
+    repository.root.common.version = version(3);
+    walk.step(&repository.root_file()).unwrap();
+    assert!(walk.retired().timestamp && walk.retired().online());
+
+    // New firmware brings a newer root: no walk, and all the same a key of the old one is retired.
+    repository.root.timestamp = role_keys(&["online2"], 1);
+    let walk = RootWalk::from_trusted(&repository.root_file(), plain()).unwrap();
+    assert!(!walk.retired().timestamp);
+    assert!(walk.in_place_of(&first.root).retired().timestamp);
 }
 
 #[test]
