@@ -5,7 +5,8 @@
 //!
 //! 1. there is a certificate for it, whose public key is the TUF key;
 //! 2. its role extension names the role;
-//! 3. every certificate of its chain, and the anchor, is valid at the time that counts ([`When`]);
+//! 3. every certificate of its chain, and the anchor, is valid at the time that counts ([`When`]), or, if one of them
+//!    was issued later than that, at the time when it was: such a certificate says that the device's clock is behind;
 //! 4. its path leads to the anchor, and the leaf and every CA on it are for code signing;
 //! 5. neither it nor one of its issuers is on the current revocation lists.
 //!
@@ -105,7 +106,7 @@ impl Gate {
             .iter()
             .filter_map(|(_, chain)| read(chain))
             .filter(|chain| {
-                let time = latest_start(chain);
+                let time = path::not_before(Timestamp::EPOCH, chain, &self.anchor);
                 path::verify(chain, &self.anchor, Purpose::CodeSigning, time).is_ok()
             })
             .flat_map(|chain| chain.into_iter().skip(1))
@@ -147,10 +148,11 @@ impl Gate {
             return Err(refusal::other_role(leaf, &wanted));
         }
         let time = match when {
-            When::Walk => latest_start(&chain),
+            When::Walk => Timestamp::EPOCH,
             When::At(time) => time,
             _ => return Err(refusal::unknown_time(leaf)),
         };
+        let time = path::not_before(time, &chain, &self.anchor);
         path::verify(&chain, &self.anchor, Purpose::CodeSigning, time)
             .map_err(|why| refusal::path(&chain, &self.anchor, &why))?;
         self.not_revoked(&chain)?;
@@ -197,15 +199,6 @@ fn parse(key: &PublicKey, chain: &[String]) -> Result<Vec<Certificate>, Refusal>
         .map(|pem| Certificate::from_pem("certificate", pem.as_bytes()))
         .collect::<Result<_, _>>()
         .map_err(|e| refusal::unreadable(key, &e))
-}
-
-/// The chain's own latest notBefore: when all of it had been issued.
-fn latest_start(chain: &[Certificate]) -> Timestamp {
-    chain
-        .iter()
-        .map(Certificate::not_before)
-        .max()
-        .unwrap_or(Timestamp::EPOCH)
 }
 
 /// The holder: the person's URN, or if the certificate has none, its subject.

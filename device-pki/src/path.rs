@@ -78,6 +78,23 @@ pub(crate) enum Refused {
     Path(String),
 }
 
+/// When to judge a chain, for who only knows that it is `time` or later: at the time of issue of the newest certificate
+/// on the path, if that is later.
+///
+/// A certificate of the future says that the clock is behind: nobody but a CA can make one. What has expired at `time`
+/// has expired at any later time, too.
+pub(crate) fn not_before(
+    time: Timestamp,
+    chain: &[Certificate],
+    anchor: &TrustAnchor,
+) -> Timestamp {
+    chain
+        .iter()
+        .chain([anchor.certificate()])
+        .map(Certificate::not_before)
+        .fold(time, Timestamp::max)
+}
+
 /// Checks that `chain`, leaf first and without the anchor, leads to `anchor`, for a purpose, at a time.
 pub(crate) fn verify(
     chain: &[Certificate],

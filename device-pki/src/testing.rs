@@ -162,12 +162,16 @@ impl TestPki {
     }
 
     pub(crate) fn server(&self, name: &str) -> Identity {
+        self.server_valid(name, Validity::days(start(), 90))
+    }
+
+    pub(crate) fn server_valid(&self, name: &str, validity: Validity) -> Identity {
         let leaf = Leaf::ApiServer(ApiServer {
             name: String::new(),
             dns_names: vec![name.to_owned()],
             addresses: vec!["127.0.0.1".parse().unwrap()],
         });
-        self.identity(&self.servers, &leaf, Validity::days(start(), 90))
+        self.identity(&self.servers, &leaf, validity)
     }
 
     fn identity(&self, ca: &Authority, leaf: &Leaf, validity: Validity) -> Identity {

@@ -11,6 +11,9 @@
 //! So a device never passes as the API server, although its certificate has serverAuth, and the API server never passes
 //! as a device. Sessions are not resumed: a resumed session would skip the check of revocation.
 //!
+//! A device's clock may be behind, and a certificate that was issued after the time it shows is no reason to stay away
+//! from its server for ever: [`Clock::AtLeast`]. A server has to have a right clock.
+//!
 //! A configuration holds the revocation lists that it was made with. To take over new lists, make a new configuration
 //! and swap it in.
 
@@ -50,10 +53,13 @@ pub enum RevocationPolicy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Clock {
-    /// The system's clock at each handshake.
+    /// The system's clock at each handshake, which is right: for servers.
     System,
-    /// This time: a device's reference time, which cannot be set back, or a test's.
+    /// Exactly this time.
     Fixed(Timestamp),
+    /// It is this time or later: for devices, whose reference time may be years behind. A path is judged at the time when
+    /// its newest certificate was issued, if that is later.
+    AtLeast(Timestamp),
 }
 
 /// Whom a TLS configuration trusts.
@@ -80,8 +86,9 @@ pub fn device_client(identity: &Identity, trust: &Trust) -> Result<ClientConfig>
 /// The configuration of the API server, which lets only devices in.
 ///
 /// # Errors
-/// If the identity is not usable in TLS.
+/// If the identity is not usable in TLS, or the clock is [`Clock::AtLeast`].
 pub fn api_server(identity: &Identity, trust: &Trust) -> Result<ServerConfig> {
+    trust.clock.right()?;
     server(identity, trust, Expected::AnyDevice)
 }
 
@@ -89,12 +96,13 @@ pub fn api_server(identity: &Identity, trust: &Trust) -> Result<ServerConfig> {
 /// when revocation lists change.
 ///
 /// # Errors
-/// If a handshake with it would be refused.
+/// If a handshake with it would be refused, or the clock is [`Clock::AtLeast`].
 pub fn verify_device(
     chain: &[CertificateDer<'_>],
     trust: &Trust,
     now: Timestamp,
 ) -> Result<DeviceIdentity> {
+    trust.clock.right()?;
     let (leaf, issuers) = chain
         .split_first()
         .ok_or_else(|| unusable("no certificate"))?;
@@ -150,7 +158,7 @@ impl Clock {
     /// What time it is by this clock.
     pub fn now(self) -> Timestamp {
         match self {
-            Self::Fixed(time) => time,
+            Self::Fixed(time) | Self::AtLeast(time) => time,
             Self::System => {
                 let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
                 let seconds = since.unwrap_or_default().as_secs();
@@ -162,7 +170,15 @@ impl Clock {
     fn provider(self) -> Arc<dyn TimeProvider> {
         match self {
             Self::System => Arc::new(DefaultTimeProvider),
-            Self::Fixed(time) => Arc::new(Fixed(time)),
+            Self::Fixed(time) | Self::AtLeast(time) => Arc::new(Fixed(time)),
+        }
+    }
+
+    /// That this is a clock for a server.
+    fn right(self) -> Result<()> {
+        match self {
+            Self::System | Self::Fixed(_) => Ok(()),
+            Self::AtLeast(_) => Err(unusable("a server has to know what time it is")),
         }
     }
 }

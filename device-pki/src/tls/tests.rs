@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::*;
+use crate::channel::Allowed;
 use crate::crl::Crl;
 use crate::folder::Algorithms;
 use crate::identity::DeviceIdentity;
@@ -342,3 +343,5 @@ fn a_device_without_certificate_does_not_get_through() {
     assert!(outcome.client.is_err());
     assert!(outcome.server.unwrap_err().contains("no certificates"));
 }
+
+mod clock;

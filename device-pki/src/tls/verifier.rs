@@ -13,7 +13,7 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
-use super::{RevocationPolicy, Trust};
+use super::{Clock, RevocationPolicy, Trust};
 use crate::certificate::Certificate;
 use crate::channel::Allowed;
 use crate::error::Error;
@@ -79,7 +79,12 @@ impl Verifier {
             .collect::<Result<Vec<_>, _>>()
             .map_err(other)?;
         let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-        let now = Timestamp::from_unix_seconds(seconds);
+        let now = match self.trust.clock {
+            Clock::AtLeast(_) => {
+                path::not_before(Timestamp::from_unix_seconds(seconds), &chain, anchor)
+            }
+            Clock::System | Clock::Fixed(_) => Timestamp::from_unix_seconds(seconds),
+        };
         path::verify(&chain, anchor, self.purpose(), now).map_err(|why| in_tls(&why, &chain))?;
         self.not_revoked(&chain, now)?;
         chain

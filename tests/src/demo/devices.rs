@@ -230,7 +230,7 @@ async fn talk(world: &World) -> Result<(String, String), Failure> {
         anchor: TrustAnchor::from_pem(&anchor).map_err(other)?,
         revocations: std::sync::Arc::new(Revocations::new(Vec::new())),
         policy: RevocationPolicy::Available,
-        clock: Clock::System,
+        clock: Clock::AtLeast(Clock::System.now()),
     };
     let urn = first
         .device()

@@ -34,7 +34,7 @@ impl Network {
             anchor: anchor.clone(),
             revocations: Arc::new(Revocations::new(lists(&store)?)),
             policy: RevocationPolicy::Available,
-            clock: Clock::Fixed(now),
+            clock: Clock::AtLeast(now),
         };
         let identity = identity.map_err(Error::Identity)?;
         let tls = tls::device_client(&identity, &trust).map_err(Error::Identity)?;
