@@ -30,16 +30,74 @@ pub const SECRET: u32 = 0o600;
 /// # Errors
 /// If a step fails; the old file then stands as it was.
 pub fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
-    let folder = folder_of(path);
-    let temporary = temporary_name(path)?;
-    let written = write_synced(&temporary, bytes, mode)
-        .and_then(|()| fs::rename(&temporary, path).map_err(|e| Error::io("rename into", path, e)));
-    if written.is_err() {
-        // The leftover is a hidden file that nobody reads; the error that counts is the first one.
-        fs::remove_file(&temporary).ok();
+    let mut replacement = Replacement::begin(path, mode)?;
+    replacement.push(bytes)?;
+    replacement.finish()
+}
+
+/// A file that is written piece by piece, for what is too large to hold in memory: it takes its place in
+/// [`Replacement::finish`], whole. Dropped before that, it leaves nothing.
+#[derive(Debug)]
+pub struct Replacement {
+    path: PathBuf,
+    temporary: PathBuf,
+    file: File,
+    finished: bool,
+}
+
+impl Replacement {
+    /// Begins to write what will be the file at `path`.
+    ///
+    /// # Errors
+    /// If there can be no file beside it.
+    pub fn begin(path: &Path, mode: u32) -> Result<Self> {
+        let temporary = temporary_name(path)?;
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(&temporary)
+            .map_err(|e| Error::io("make", &temporary, e))?;
+        Ok(Self {
+            path: path.to_owned(),
+            temporary,
+            file,
+            finished: false,
+        })
     }
-    written?;
-    sync_folder(folder)
+
+    /// Writes the next bytes.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file
+            .write_all(bytes)
+            .map_err(|e| Error::io("write", &self.temporary, e))
+    }
+
+    /// Puts the file in its place. When this has returned, it stays there.
+    ///
+    /// # Errors
+    /// If a step fails; the old file then stands as it was.
+    pub fn finish(mut self) -> Result<()> {
+        self.file
+            .sync_all()
+            .map_err(|e| Error::io("sync", &self.temporary, e))?;
+        fs::rename(&self.temporary, &self.path)
+            .map_err(|e| Error::io("rename into", &self.path, e))?;
+        self.finished = true;
+        sync_folder(folder_of(&self.path))
+    }
+}
+
+impl Drop for Replacement {
+    fn drop(&mut self) {
+        if !self.finished {
+            // The leftover is a hidden file that nobody reads; the error that counts is the one that led here.
+            fs::remove_file(&self.temporary).ok();
+        }
+    }
 }
 
 /// Makes a folder and those above it, and makes sure that it lasts. An existing folder is no error.
@@ -103,18 +161,6 @@ pub fn sync_folder(folder: &Path) -> Result<()> {
         .map_err(|e| Error::io("sync the folder", folder, e))
 }
 
-fn write_synced(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(path)
-        .map_err(|e| Error::io("make", path, e))?;
-    file.write_all(bytes)
-        .map_err(|e| Error::io("write", path, e))?;
-    file.sync_all().map_err(|e| Error::io("sync", path, e))
-}
-
 fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -171,6 +217,26 @@ mod tests {
             1,
             "temporary file left behind"
         );
+    }
+
+    #[test]
+    fn a_file_in_pieces_takes_its_place_when_it_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        write(&path, b"old", PUBLIC).unwrap();
+        for whole in [false, true] {
+            let mut replacement = Replacement::begin(&path, SECRET).unwrap();
+            replacement.push(b"ne").unwrap();
+            replacement.push(b"w").unwrap();
+            assert_eq!(read_bounded(&path, 3).unwrap(), b"old");
+            if whole {
+                replacement.finish().unwrap();
+            } else {
+                drop(replacement);
+            }
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        }
+        assert_eq!(read_bounded(&path, 3).unwrap(), b"new");
     }
 
     #[test]

@@ -1,4 +1,5 @@
 //! What cross-crate tests and the demo share.
 #![forbid(unsafe_code)]
 
+pub mod conformance;
 pub mod demo;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::RANGE;
-use reqwest::{Client, Response, StatusCode};
+use reqwest::{Client, ClientBuilder, Response, StatusCode};
 
 use super::{Answer, Body, Part, Request, Transport};
 use crate::error::TransportError;
@@ -35,24 +35,48 @@ pub struct Http {
     targets: String,
 }
 
-/// An HTTP client with these TLS settings.
+/// An HTTP client with these TLS settings, that refuses to speak without TLS.
 ///
 /// # Errors
 /// If it cannot be built.
 pub fn client(tls: rustls::ClientConfig) -> Result<Client, TransportError> {
+    built(builder(tls).https_only(true))
+}
+
+/// An HTTP client that speaks without TLS, too, and trusts no server in particular: for repositories that are on no device's
+/// way, such as those of a conformance test. What it fetches is verified like everything else.
+///
+/// # Errors
+/// If it cannot be built.
+pub fn client_without_tls() -> Result<Client, TransportError> {
+    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let unusable = |e: rustls::Error| TransportError::NoAnswer {
+        url: "TLS settings".to_owned(),
+        source: e.into(),
+    };
+    let tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(unusable)?
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    built(builder(tls))
+}
+
+fn built(builder: ClientBuilder) -> Result<Client, TransportError> {
     let unusable = |e: reqwest::Error| TransportError::NoAnswer {
         url: "TLS settings".to_owned(),
         source: e.into(),
     };
+    builder.build().map_err(unusable)
+}
+
+fn builder(tls: rustls::ClientConfig) -> ClientBuilder {
     Client::builder()
         .tls_backend_preconfigured(tls)
-        .https_only(true)
         .connect_timeout(SILENCE)
         .read_timeout(SILENCE)
         .redirect(reqwest::redirect::Policy::limited(REDIRECTS))
         .user_agent(concat!("updater/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .map_err(unusable)
 }
 
 impl Http {
