@@ -18,7 +18,9 @@ mod refusal;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
-use metadata_schema::gate::{Certificates, Holder, MAX_CHAIN, Refusal, Signer, SignerGate, When};
+use metadata_schema::gate::{
+    Certificates, Holder, MAX_CHAIN, Refusal, Requirement, Signer, SignerGate, When,
+};
 use metadata_schema::key::PublicKey;
 use metadata_schema::name::RoleName;
 use metadata_schema::time::Timestamp;
@@ -180,8 +182,8 @@ impl SignerGate for Gate {
         self.bound(signer.key, signer.role, signer.chain, signer.when)
     }
 
-    fn minimum_threshold(&self, role: &RoleName) -> u32 {
-        self.thresholds.of(role)
+    fn requirement(&self, role: &RoleName) -> Requirement {
+        Requirement::holders(self.thresholds.of(role))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Signed files: `{"signed": ..., "signatures": [...]}` (TUF 1.0.34, section 4.2).
 
+use std::collections::BTreeSet;
 use std::marker::PhantomData;
 use std::ops::Deref;
 
@@ -47,7 +48,7 @@ impl Envelope {
     /// Reads a signed file. Signatures that are not hex are left out: a bad one does not harm the good ones beside it.
     ///
     /// # Errors
-    /// If it is not JSON, or not of this form.
+    /// If it is not JSON, not of this form, or has two signatures under one key id.
     pub fn read(role: &RoleName, bytes: &[u8]) -> Result<Self, MetadataError> {
         let json = Json::read(bytes).map_err(|source| MetadataError::Json {
             role: role.clone(),
@@ -72,10 +73,17 @@ impl Envelope {
             ));
         }
         let mut signatures = Vec::new();
+        let mut signers = BTreeSet::new();
         for entry in entries {
             let mut entry = Fields::of(entry, "file.signatures")?;
             let key = KeyId::claimed(entry.take("keyid", Json::into_string)?);
             let sig = entry.take("sig", Json::into_string)?;
+            // Section 4.2: the keyid MUST be unique in the array.
+            if !signers.insert(key.clone()) {
+                let expected = "one signature of each key";
+                let found = format!("two of {key}");
+                return Err(ShapeError::new("file.signatures", expected, found));
+            }
             if let Ok(bytes) = hex::decode(sig) {
                 signatures.push(Signature { key, bytes });
             }
@@ -144,12 +152,12 @@ impl<T: Role> Unverified<T> {
         when: When,
     ) -> Result<Verified<T>, MetadataError> {
         let holders = threshold::count(&self.role, &self.evidence, authority, gate, when)?;
-        let value = self.parse()?;
+        let (value, role, evidence) = self.parse()?;
         Ok(Verified {
             value,
-            role: self.role,
+            role,
             holders,
-            evidence: self.evidence,
+            evidence,
         })
     }
 
@@ -160,21 +168,27 @@ impl<T: Role> Unverified<T> {
         gate: &dyn SignerGate,
         when: When,
     ) -> Result<Verified<T>, MetadataError> {
-        let value = self.parse()?;
-        let holders = threshold::count(&self.role, &self.evidence, &authority(&value), gate, when)?;
+        let (value, role, evidence) = self.parse()?;
+        let holders = threshold::count(&role, &evidence, &authority(&value), gate, when)?;
         Ok(Verified {
             value,
-            role: self.role,
+            role,
             holders,
-            evidence: self.evidence,
+            evidence,
         })
     }
 
-    fn parse(&self) -> Result<T, MetadataError> {
-        T::parse(self.signed.clone(), "signed").map_err(|source| MetadataError::Shape {
-            role: self.role.clone(),
-            source,
-        })
+    fn parse(self) -> Result<(T, RoleName, Evidence), MetadataError> {
+        let Self {
+            role,
+            evidence,
+            signed,
+            ..
+        } = self;
+        match T::parse(signed, "signed") {
+            Ok(value) => Ok((value, role, evidence)),
+            Err(source) => Err(MetadataError::Shape { role, source }),
+        }
     }
 }
 
@@ -193,7 +207,7 @@ impl<T> Verified<T> {
         &self.role
     }
 
-    /// Who signed: the holders of the keys that counted.
+    /// Who signed: the holders of the keys that counted when they were last counted.
     pub fn holders(&self) -> &[Holder] {
         &self.holders
     }
@@ -212,6 +226,11 @@ impl<T> Verified<T> {
             gate,
             when,
         )?)
+    }
+
+    /// With the holders of a later count.
+    pub(crate) fn counted(self, holders: Vec<Holder>) -> Self {
+        Self { holders, ..self }
     }
 }
 

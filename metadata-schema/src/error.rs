@@ -4,6 +4,7 @@ use crate::digest::ContentError;
 use crate::json::{JsonError, ShapeError};
 use crate::key::KeyId;
 use crate::name::{NameError, RoleName, Version};
+use crate::threshold::FamilyTally;
 use crate::time::Timestamp;
 
 /// Why metadata is not believed. Each variant names the role, what was expected and what was found.
@@ -151,6 +152,8 @@ pub struct ThresholdError {
     pub counted: Vec<String>,
     /// Authorised keys whose signatures are there and do not count, and why.
     pub refused: Vec<(KeyId, String)>,
+    /// Families of algorithms that this device asks for, and that too few holders have signed with.
+    pub families: Vec<FamilyTally>,
 }
 
 impl std::error::Error for ThresholdError {}
@@ -162,6 +165,7 @@ impl std::fmt::Display for ThresholdError {
             needed,
             counted,
             refused,
+            families,
         } = self;
         write!(
             f,
@@ -173,6 +177,14 @@ impl std::fmt::Display for ThresholdError {
         }
         for (key, why) in refused {
             write!(f, "; key {} does not: {why}", key.short())?;
+        }
+        for FamilyTally {
+            family,
+            counted,
+            needed,
+        } in families
+        {
+            write!(f, "; {needed} must be {family} signatures, {counted} are")?;
         }
         Ok(())
     }

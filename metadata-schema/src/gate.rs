@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::json::{Fields, Json, ShapeError};
-use crate::key::{KeyId, PublicKey};
+use crate::key::{Family, KeyId, PublicKey};
 use crate::name::RoleName;
 use crate::time::ReferenceTime;
 
@@ -132,8 +132,29 @@ pub trait SignerGate {
     /// Why its signature does not count.
     fn admit(&self, signer: &Signer<'_>) -> Result<Holder, Refusal>;
 
-    /// The least threshold of a role on this device, whatever the metadata says: stolen keys cannot lower it to 1.
-    fn minimum_threshold(&self, role: &RoleName) -> u32;
+    /// What the signatures of a role must come to on this device, whatever the metadata says: stolen keys cannot lower it.
+    fn requirement(&self, role: &RoleName) -> Requirement;
+}
+
+/// The least that a device asks of a role's signatures.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Requirement {
+    /// The least threshold: so many different holders.
+    pub holders: u32,
+    /// By family of signature algorithms, how many different holders must have signed with it. Where a role needs both an
+    /// old and a post-quantum family, a forger has to break both. A holder may have a key of each family: towards the
+    /// threshold they count once, towards their families each.
+    pub families: BTreeMap<Family, u32>,
+}
+
+impl Requirement {
+    /// So many different holders, by whatever algorithm.
+    pub fn holders(holders: u32) -> Self {
+        Self {
+            holders,
+            families: BTreeMap::new(),
+        }
+    }
 }
 
 /// Plain TUF: every authorised key counts.
@@ -145,7 +166,7 @@ impl SignerGate for PlainTuf {
         Ok(Holder(signer.key.id().to_string()))
     }
 
-    fn minimum_threshold(&self, _role: &RoleName) -> u32 {
-        1
+    fn requirement(&self, _role: &RoleName) -> Requirement {
+        Requirement::holders(1)
     }
 }

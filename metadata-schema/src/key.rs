@@ -1,9 +1,11 @@
 //! Public keys as TUF names them (1.0.34, section 4.2.1), and what a signature of theirs proves.
 
-use ed25519_dalek::{Signature, VerifyingKey};
+mod scheme;
 
 use crate::digest::Sha256Digest;
 use crate::json::{Fields, Json, ShapeError, shortened};
+use scheme::Verifier;
+pub use scheme::{Family, UnknownFamily, ml_dsa_message};
 
 /// The identifier of a key: the hex SHA-256 digest of the key object's canonical form (section 4.2.1).
 ///
@@ -48,20 +50,23 @@ impl From<KeyId> for Json {
     }
 }
 
-/// A public key, with the algorithm it is for if that is one we can verify.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A public key, and what it takes to verify with it if its scheme is one that we know.
+#[derive(Clone, Debug)]
 pub struct PublicKey {
     id: KeyId,
     json: Json,
-    algorithm: Algorithm,
+    /// Or why nothing can be verified with it: such a key is kept, listed, and never counted.
+    verifier: Result<Verifier, String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Algorithm {
-    Ed25519(VerifyingKey),
-    /// A key type or scheme that we do not know: kept, listed, and never counted (TUF 1.0.34, section 4.2.1).
-    Unknown(String),
+impl PartialEq for PublicKey {
+    fn eq(&self, other: &Self) -> bool {
+        // The rest follows from these.
+        self.id == other.id && self.json == other.json
+    }
 }
+
+impl Eq for PublicKey {}
 
 impl PublicKey {
     /// The TUF key object of a raw Ed25519 public key of 32 bytes (RFC 8032).
@@ -69,18 +74,28 @@ impl PublicKey {
     /// # Errors
     /// If the bytes are no point on the curve.
     pub fn ed25519(bytes: &[u8; 32]) -> Result<Self, ShapeError> {
+        Self::known("ed25519", "ed25519", hex::encode(bytes))
+    }
+
+    /// The TUF key object of a key type and scheme that we verify (the table stands in the module's source), with its public
+    /// key as TUF writes it: hex for Ed25519, PEM for all others.
+    ///
+    /// # Errors
+    /// If nothing could be verified with it.
+    pub fn known(keytype: &str, scheme: &str, public: String) -> Result<Self, ShapeError> {
         let json = Json::object([
-            ("keytype", Json::from("ed25519")),
-            ("scheme", Json::from("ed25519")),
-            (
-                "keyval",
-                Json::object([("public", Json::String(hex::encode(bytes)))]),
-            ),
+            ("keytype", Json::from(keytype)),
+            ("scheme", Json::from(scheme)),
+            ("keyval", Json::object([("public", Json::String(public))])),
         ]);
         let key = Self::from_json(json, "key")?;
-        match key.algorithm {
-            Algorithm::Ed25519(_) => Ok(key),
-            Algorithm::Unknown(why) => Err(ShapeError::new("key", "an Ed25519 public key", why)),
+        match &key.verifier {
+            Ok(_) => Ok(key),
+            Err(why) => Err(ShapeError::new(
+                "key",
+                format!("a public key for {scheme}"),
+                why,
+            )),
         }
     }
 
@@ -96,28 +111,30 @@ impl PublicKey {
         let keytype = fields.take("keytype", Json::into_string)?;
         let scheme = fields.take("scheme", Json::into_string)?;
         let mut keyval = fields.take("keyval", |json, at| Fields::of(json, at))?;
-        let algorithm = match (keytype.as_str(), scheme.as_str()) {
-            ("ed25519", "ed25519") => {
-                let public = keyval.take("public", Json::into_string)?;
-                ed25519_point(&public).map_or_else(
-                    || Algorithm::Unknown("malformed ed25519 key".to_owned()),
-                    Algorithm::Ed25519,
-                )
-            }
-            _ => Algorithm::Unknown(format!(
-                "unknown key type {:?}/{:?}",
-                shortened(&keytype),
-                shortened(&scheme)
-            )),
+        let verifier = match keyval.optional("public") {
+            Some(Json::String(public)) => Verifier::new(&keytype, &scheme, &public),
+            _ => Err("a key without a public part that is text".to_owned()),
         };
-        Ok(Self {
-            id,
-            json,
-            algorithm,
-        })
+        Ok(Self { id, json, verifier })
     }
 
-    /// The id, computed from the key itself.
+    /// Reads the key object that metadata lists under `id`.
+    ///
+    /// The id must be the digest of the key (section 4.3: clients MUST calculate it). A key whose id is another is kept as it
+    /// is and never counts; the keys beside it do.
+    ///
+    /// # Errors
+    /// If the object has not the members that every key has.
+    pub(crate) fn listed(id: String, json: Json, at: &str) -> Result<Self, ShapeError> {
+        let mut key = Self::from_json(json, at)?;
+        if key.id.0 != id {
+            let own = std::mem::replace(&mut key.id, KeyId(id));
+            key.verifier = Err(format!("its id is not that of the key, which is {own}"));
+        }
+        Ok(key)
+    }
+
+    /// The id under which metadata lists the key.
     pub fn id(&self) -> &KeyId {
         &self.id
     }
@@ -127,18 +144,29 @@ impl PublicKey {
         &self.json
     }
 
-    /// The 32 bytes of an Ed25519 key, to compare with a certificate's; none for a key that we cannot verify with.
+    /// The family of its signature algorithm; none for a key that we cannot verify with.
+    pub fn family(&self) -> Option<Family> {
+        self.verifier.as_ref().ok().map(Verifier::family)
+    }
+
+    /// The key as a SubjectPublicKeyInfo in DER (RFC 5280, section 4.1.2.7), to compare with a certificate's: always in the
+    /// same form, however the key object writes it. None for a key that we cannot verify with.
+    pub fn spki_der(&self) -> Option<&[u8]> {
+        self.verifier.as_ref().ok().map(Verifier::spki)
+    }
+
+    /// The 32 bytes of an Ed25519 key; none for any other.
     pub fn ed25519_bytes(&self) -> Option<&[u8; 32]> {
-        match &self.algorithm {
-            Algorithm::Ed25519(key) => Some(key.as_bytes()),
-            Algorithm::Unknown(_) => None,
-        }
+        self.verifier
+            .as_ref()
+            .ok()
+            .and_then(Verifier::ed25519_bytes)
     }
 
     /// Whether two key objects hold the same key material, however they are written.
     pub(crate) fn same_material(&self, other: &Self) -> bool {
-        match (&self.algorithm, &other.algorithm) {
-            (Algorithm::Ed25519(a), Algorithm::Ed25519(b)) => a == b,
+        match (self.spki_der(), other.spki_der()) {
+            (Some(a), Some(b)) => a == b,
             _ => self.id == other.id,
         }
     }
@@ -148,21 +176,9 @@ impl PublicKey {
     /// # Errors
     /// Why not, in words.
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), String> {
-        match &self.algorithm {
-            Algorithm::Ed25519(key) => {
-                let signature = Signature::from_slice(signature)
-                    .map_err(|_| format!("signature of {} bytes, expected 64", signature.len()))?;
-                // Strict: refuses keys and signatures of small order, for which one signature fits many messages.
-                key.verify_strict(message, &signature)
-                    .map_err(|_| "wrong signature".to_owned())
-            }
-            Algorithm::Unknown(why) => Err(why.clone()),
+        match &self.verifier {
+            Ok(verifier) => verifier.verify(message, signature),
+            Err(why) => Err(why.clone()),
         }
     }
-}
-
-fn ed25519_point(public: &str) -> Option<VerifyingKey> {
-    let mut bytes = [0; 32];
-    hex::decode_to_slice(public, &mut bytes).ok()?;
-    VerifyingKey::from_bytes(&bytes).ok()
 }

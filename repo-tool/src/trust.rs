@@ -87,7 +87,7 @@ pub(crate) fn check_people(
     if threshold.get() > people {
         return lock_out(format!("threshold {threshold}, but only {people} people"));
     }
-    let minimum = gate.minimum_threshold(role);
+    let minimum = gate.requirement(role).holders;
     if minimum > people {
         return lock_out(format!(
             "devices ask for {minimum} people, there are {people}"

@@ -70,7 +70,7 @@ fn online_roles_need_no_certificate() {
     ] {
         let holder = gate.bound(key.public_key(), &role, &[], at_now()).unwrap();
         assert_eq!(holder.0, key.public_key().id().to_string());
-        assert_eq!(gate.minimum_threshold(&role), 1);
+        assert_eq!(gate.requirement(&role).holders, 1);
     }
     let refusal = gate
         .bound(key.public_key(), &router(), &[], at_now())
@@ -88,7 +88,7 @@ fn thresholds_do_not_fall_below_the_devices() {
     let other = RoleName::delegated("router-y").unwrap();
     let found = [RoleName::root(), RoleName::targets(), router(), other];
     assert_eq!(
-        found.map(|role| gate.minimum_threshold(&role)),
+        found.map(|role| gate.requirement(&role).holders),
         [3, 2, 2, 1]
     );
 }

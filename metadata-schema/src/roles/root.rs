@@ -90,15 +90,12 @@ impl RoleKeys {
     }
 }
 
-/// Reads an object of keys by id. Each id must be the digest of its key (section 4.3).
+/// Reads an object of keys by id.
 pub(super) fn keys(json: Json, at: &str) -> Result<BTreeMap<KeyId, PublicKey>, ShapeError> {
     let mut keys = BTreeMap::new();
     for (id, json) in json.into_object(at)? {
-        let key = PublicKey::from_json(json, &format!("{at}.{}", crate::json::shortened(&id)))?;
-        if key.id().as_str() != id {
-            let expected = format!("the id of the key that stands there, {}", key.id());
-            return Err(ShapeError::new(at, expected, crate::json::shortened(&id)));
-        }
+        let at = format!("{at}.{}", crate::json::shortened(&id));
+        let key = PublicKey::listed(id, json, &at)?;
         keys.insert(key.id().clone(), key);
     }
     Ok(keys)

@@ -163,11 +163,11 @@ impl RootWalk {
         gate: SharedGate,
     ) -> Result<ConfirmedRoot, MetadataError> {
         let Self { root, retired, .. } = self;
-        root.recount(&root.authority(&root.root), &*gate, When::At(now))?;
+        let holders = root.recount(&root.authority(&root.root), &*gate, When::At(now))?;
         Ok(ConfirmedRoot {
             gate,
             now,
-            root,
+            root: root.counted(holders),
             retired,
         })
     }

@@ -8,6 +8,7 @@
 )]
 
 mod delegations;
+mod families;
 mod freeze_and_rollback;
 mod repository;
 mod root;

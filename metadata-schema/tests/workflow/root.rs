@@ -1,6 +1,10 @@
 //! The root walk: both thresholds, one version at a time.
 
-use metadata_schema::roles::Role as _;
+use metadata_schema::envelope::Envelope;
+use metadata_schema::json::Json;
+use metadata_schema::key::KeyId;
+use metadata_schema::name::RoleName;
+use metadata_schema::roles::{Role as _, Root};
 use metadata_schema::trusted::{Retired, RootWalk};
 
 use crate::repository::{Repository, at, keys, plain, role_keys, signed_by, version};
@@ -136,24 +140,46 @@ fn a_damaged_local_root_is_not_a_start() {
     assert!(RootWalk::from_trusted(b"{", plain()).is_err());
 }
 
+/// Section 4.3: clients MUST calculate each key id. A key under a false one never counts, and does no harm to the others.
 #[test]
 fn key_ids_must_match_their_keys() {
-    let text = String::from_utf8(Repository::new().root_file()).unwrap();
-    let id = keys(&["t1"]).into_keys().next().unwrap();
-    let other = "0".repeat(64);
-    let error = RootWalk::from_trusted(text.replace(id.as_str(), &other).as_bytes(), plain())
-        .err()
+    let root_with_false_id_of = |name: &str| {
+        let mut repository = Repository::new();
+        let right = keys(&[name]).into_keys().next().unwrap();
+        let other = "0".repeat(64);
+        let text = repository.root.to_json().pretty();
+        let text = String::from_utf8(text)
+            .unwrap()
+            .replace(right.as_str(), &other);
+        let signed = Json::read(text.as_bytes()).unwrap();
+        repository.root = Root::parse(signed, "signed").unwrap();
+        repository
+    };
+    let repository = root_with_false_id_of("t1");
+    let mut envelope = Envelope::read(&RoleName::targets(), &repository.targets_file()).unwrap();
+    let of_t1 = keys(&["t1"]).into_keys().next().unwrap();
+    for signature in &mut envelope.signatures {
+        if signature.key == of_t1 {
+            signature.key = KeyId::claimed("0".repeat(64));
+        }
+    }
+    let (timestamp, _) = repository
+        .at_root()
+        .timestamp(None, &repository.timestamp_file())
         .unwrap();
-    let cause = std::error::Error::source(&error).unwrap().to_string();
-    assert!(
-        cause.contains("expected the id of the key that stands there"),
-        "{cause}"
-    );
+    let snapshot = timestamp
+        .snapshot(None, &repository.snapshot_file())
+        .unwrap();
+    let error = snapshot.targets(&envelope.to_bytes()).err().unwrap();
+    let expected = format!("does not: its id is not that of the key, which is {of_t1}");
+    assert!(error.to_string().contains(&expected), "{error}");
+
+    let another = root_with_false_id_of("r3");
+    assert!(another.refreshed().is_ok());
 }
 
 #[test]
 fn unknown_keys_roles_and_members_are_kept_and_ignored() {
-    use metadata_schema::json::Json;
     use metadata_schema::key::PublicKey;
     let strange = Json::object([
         ("keytype", Json::from("sphinx")),
