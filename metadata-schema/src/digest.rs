@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use sha2::{Digest as _, Sha256, Sha512};
 
-use crate::json::{Fields, Json, ShapeError};
+use crate::json::{Fields, Json, Object, ShapeError, shortened};
 
 /// A SHA-256 digest.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -87,13 +87,15 @@ impl<'de> serde::Deserialize<'de> for Sha256Digest {
     }
 }
 
-/// The digests that metadata names for a file: SHA-256, SHA-512 or both. Others are kept by nobody and ignored.
+/// The digests that metadata names for a file. SHA-256 and SHA-512 are checked; where neither is named, nothing matches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hashes {
     /// SHA-256, if named.
     pub sha256: Option<Sha256Digest>,
     /// SHA-512, if named.
     pub sha512: Option<[u8; 64]>,
+    /// Digests of other kinds, as they were read.
+    pub others: Object,
 }
 
 impl Hashes {
@@ -102,13 +104,14 @@ impl Hashes {
         Self {
             sha256: Some(digest),
             sha512: None,
+            others: Object::new(),
         }
     }
 
     /// Reads the object `hashes` that stands at the path `at`.
     ///
     /// # Errors
-    /// If a digest is malformed, or none is of a kind that we can check.
+    /// If a digest that we know is malformed.
     pub fn from_json(json: Json, at: &str) -> Result<Self, ShapeError> {
         let mut fields = Fields::of(json, at)?;
         let sha256 = fields.take_optional("sha256", Sha256Digest::from_json)?;
@@ -122,24 +125,23 @@ impl Hashes {
                 )
             })
         })?;
-        if sha256.is_none() && sha512.is_none() {
-            let names: Vec<String> = fields.rest().into_keys().take(4).collect();
-            return Err(ShapeError::new(
-                at,
-                "a sha256 or sha512 digest",
-                format!("{names:?}"),
-            ));
-        }
-        Ok(Self { sha256, sha512 })
+        Ok(Self {
+            sha256,
+            sha512,
+            others: fields.rest(),
+        })
     }
 
     /// As JSON.
     pub fn to_json(&self) -> Json {
-        let sha256 = self.sha256.map(|d| ("sha256", Json::from(d)));
-        let sha512 = self
-            .sha512
-            .map(|d| ("sha512", Json::String(hex::encode(d))));
-        Json::object(sha256.into_iter().chain(sha512))
+        let mut members = self.others.clone();
+        if let Some(digest) = self.sha256 {
+            members.insert("sha256".to_owned(), digest.into());
+        }
+        if let Some(digest) = &self.sha512 {
+            members.insert("sha512".to_owned(), Json::String(hex::encode(digest)));
+        }
+        Json::Object(members)
     }
 
     /// The hex digest that stands before the file name in a consistent snapshot (TUF 1.0.34, section 6.2).
@@ -149,6 +151,16 @@ impl Hashes {
             (None, Some(digest)) => hex::encode(digest),
             (None, None) => String::new(),
         }
+    }
+
+    /// Checks a whole file.
+    ///
+    /// # Errors
+    /// As [`Checker::finish`].
+    pub fn check(&self, length: Length, bytes: &[u8]) -> Result<(), ContentError> {
+        let mut checker = self.checker(length);
+        checker.update(bytes)?;
+        checker.finish()
     }
 
     /// A running check of a file's bytes against length and digests.
@@ -180,6 +192,22 @@ impl Length {
             Self::Exactly(n) | Self::AtMost(n) => n,
         }
     }
+
+    /// Whether a file that ends after `found` bytes is so long.
+    ///
+    /// # Errors
+    /// If it is not.
+    pub fn check(self, found: u64) -> Result<(), ContentError> {
+        match self {
+            Self::Exactly(expected) | Self::AtMost(expected) if found > expected => {
+                Err(ContentError::TooLong { expected })
+            }
+            Self::Exactly(expected) if found < expected => {
+                Err(ContentError::Length { expected, found })
+            }
+            Self::Exactly(_) | Self::AtMost(_) => Ok(()),
+        }
+    }
 }
 
 /// A file is not the one that the metadata names.
@@ -199,6 +227,12 @@ pub enum ContentError {
         expected: u64,
         /// Bytes that came.
         found: u64,
+    },
+    /// No digest of a kind that we can check.
+    #[error("expected a sha256 or sha512 digest to check it by, found {found:?}")]
+    NoDigest {
+        /// The kinds that the metadata names.
+        found: Vec<String>,
     },
     /// Another digest.
     #[error("expected {kind} {expected}, found {found}")]
@@ -231,11 +265,7 @@ impl Checker<'_> {
         self.seen = self
             .seen
             .saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
-        if self.seen > self.length.most() {
-            return Err(ContentError::TooLong {
-                expected: self.length.most(),
-            });
-        }
+        Length::AtMost(self.length.most()).check(self.seen)?;
         if let Some(hasher) = &mut self.sha256 {
             hasher.update(bytes);
         }
@@ -248,14 +278,13 @@ impl Checker<'_> {
     /// Ends the check.
     ///
     /// # Errors
-    /// If the length or any named digest differs.
+    /// If the length or any named digest differs, or none is named that we can check.
     pub fn finish(self) -> Result<(), ContentError> {
-        if let Length::Exactly(expected) = self.length
-            && self.seen != expected
-        {
-            return Err(ContentError::Length {
-                expected,
-                found: self.seen,
+        self.length.check(self.seen)?;
+        if self.sha256.is_none() && self.sha512.is_none() {
+            let kinds = self.expected.others.keys().take(4);
+            return Err(ContentError::NoDigest {
+                found: kinds.map(|kind| shortened(kind)).collect(),
             });
         }
         if let (Some(hasher), Some(expected)) = (self.sha256, &self.expected.sha256) {

@@ -3,6 +3,7 @@
 use std::borrow::Borrow;
 use std::fmt;
 
+use crate::digest::Sha256Digest;
 use crate::json::{Json, ShapeError, shortened};
 
 /// A name is not acceptable.
@@ -175,6 +176,11 @@ impl TargetPath {
     pub fn from_json(json: Json, at: &str) -> Result<Self, ShapeError> {
         let text = json.into_string(at)?;
         Self::new(&text).map_err(|e| ShapeError::new(at, "a relative target path", e.to_string()))
+    }
+
+    /// The SHA-256 digest of the path in hex, which decides about hashed bins (section 4.5, `path_hash_prefixes`).
+    pub fn digest_hex(&self) -> String {
+        Sha256Digest::of(self.0.as_bytes()).to_string()
     }
 
     /// Folder (with its `/`, or empty) and file name.

@@ -81,6 +81,8 @@ impl VerifiedTarget {
 pub struct Search<'s> {
     set: &'s mut AtTargets,
     path: TargetPath,
+    /// The digest that decides about hashed bins, in hex: the same for all roles.
+    digest: String,
     limit: usize,
     visited: BTreeSet<RoleName>,
     /// Delegations still to follow, the next one last.
@@ -96,7 +98,7 @@ struct Edge {
 }
 
 impl AtTargets {
-    /// Looks for `path`, through `limit` roles at most.
+    /// Looks for `path`, through `limit` delegated roles at most (5.6.7.1).
     pub fn search(&mut self, path: TargetPath, limit: usize) -> Search<'_> {
         let start = Edge {
             delegator: None,
@@ -104,6 +106,7 @@ impl AtTargets {
         };
         Search {
             set: self,
+            digest: path.digest_hex(),
             path,
             limit,
             visited: BTreeSet::new(),
@@ -123,7 +126,8 @@ impl Search<'_> {
             if self.visited.contains(&edge.role) {
                 continue;
             }
-            if self.visited.len() >= self.limit {
+            // The top-level targets role does not count: nobody delegated to it.
+            if self.visited.len() > self.limit {
                 return Err(MetadataError::TooManyDelegations {
                     path: self.path.to_string(),
                     limit: self.limit,
@@ -182,7 +186,7 @@ impl Search<'_> {
         }
         let mut children = Vec::new();
         for delegated in role.delegations.iter().flat_map(|d| &d.roles) {
-            if !delegated.paths.contains(&self.path) {
+            if !delegated.paths.contains_hashed(&self.path, &self.digest) {
                 continue;
             }
             children.push(Edge {

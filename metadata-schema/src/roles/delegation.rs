@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::RoleKeys;
 use super::root::{keys, keys_to_json};
-use crate::digest::Sha256Digest;
 use crate::glob;
 use crate::json::{Fields, Json, Object, ShapeError};
 use crate::key::{KeyId, PublicKey};
@@ -88,16 +87,18 @@ pub enum PathSet {
 impl PathSet {
     /// Whether `path` is among them.
     pub fn contains(&self, path: &TargetPath) -> bool {
+        self.contains_hashed(path, &path.digest_hex())
+    }
+
+    /// Whether `path`, whose [`TargetPath::digest_hex`] is `digest`, is among them.
+    pub(crate) fn contains_hashed(&self, path: &TargetPath, digest: &str) -> bool {
         match self {
             Self::Patterns(patterns) => patterns
                 .iter()
                 .any(|pattern| glob::matches(pattern, path.as_str())),
-            Self::HashPrefixes(prefixes) => {
-                let digest = Sha256Digest::of(path.as_str().as_bytes()).to_string();
-                prefixes
-                    .iter()
-                    .any(|prefix| digest.starts_with(prefix.as_str()))
-            }
+            Self::HashPrefixes(prefixes) => prefixes
+                .iter()
+                .any(|prefix| digest.starts_with(prefix.as_str())),
         }
     }
 }

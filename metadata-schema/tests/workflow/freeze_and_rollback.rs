@@ -1,6 +1,7 @@
 //! Old metadata, expired metadata, and metadata that does not belong together.
 
 use metadata_schema::digest::{Hashes, Sha256Digest};
+use metadata_schema::json::Json;
 use metadata_schema::roles::{MetaFile, Role as _};
 use metadata_schema::trusted::Freshness;
 
@@ -190,5 +191,59 @@ fn the_next_version_of_the_specification_is_refused() {
         repository.targets = targets(1, &[]);
         repository.targets.common.spec_version = spec.to_owned();
         assert!(repository.refreshed().is_err(), "{spec}");
+    }
+}
+
+/// Section 5.5.5 is about targets metadata: repositories of old listed root in their snapshots, and later no more.
+#[test]
+fn a_snapshot_may_stop_listing_what_is_not_targets_metadata() {
+    let mut repository = Repository::new();
+    let listed = MetaFile::version(version(7));
+    let meta = &mut repository.snapshot.meta;
+    meta.insert("root.json".to_owned(), listed);
+    let root = repository.at_root();
+    let local = root.recall_snapshot(&repository.snapshot_file()).unwrap();
+    repository.snapshot.meta.remove("root.json");
+    repository.bump(2);
+    let (timestamp, _) = root.timestamp(None, &repository.timestamp_file()).unwrap();
+    let file = repository.snapshot_file();
+    assert!(timestamp.snapshot(Some(&local), &file).is_ok());
+}
+
+#[test]
+fn digests_of_kinds_that_nobody_checks_match_nothing() {
+    let mut repository = Repository::new();
+    let file = repository.snapshot_file();
+    let digest = Sha256Digest::of(&file);
+    let blake = ("blake2b-256".to_owned(), Json::from("00"));
+    for (hashes, expected) in [
+        (Hashes::sha256(digest), None),
+        (
+            Hashes {
+                others: [blake.clone()].into(),
+                ..Hashes::sha256(digest)
+            },
+            None,
+        ),
+        (
+            Hashes {
+                sha256: None,
+                sha512: None,
+                others: [blake].into(),
+            },
+            Some("expected a sha256 or sha512 digest to check it by, found [\"blake2b-256\"]"),
+        ),
+    ] {
+        repository.timestamp.snapshot.hashes = Some(hashes);
+        let (timestamp, _) = repository
+            .at_root()
+            .timestamp(None, &repository.timestamp_file())
+            .unwrap();
+        // What is not known is kept.
+        let written = timestamp.timestamp().to_json();
+        assert_eq!(written, repository.timestamp.to_json());
+        let refused = timestamp.snapshot(None, &file).err();
+        let cause = refused.map(|e| std::error::Error::source(&e).unwrap().to_string());
+        assert_eq!(cause.as_deref(), expected);
     }
 }
