@@ -3,11 +3,13 @@
 //! Reading proves nothing: whether a certificate may be believed is decided along its path to the trust
 //! anchor, by way of rustls-webpki. The fields here serve messages, look-ups, and the rules that webpki does not know.
 
+use std::collections::BTreeSet;
+
 use metadata_schema::time::Timestamp;
 use rustls_pki_types::CertificateDer;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::der_parser::Oid;
-use x509_parser::extensions::{GeneralName, ParsedExtension};
+use x509_parser::extensions::{GeneralName, KeyUsage, ParsedExtension};
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::X509Name;
 
@@ -22,6 +24,8 @@ use crate::serial_number::SerialNumber;
 pub const MAX_LENGTH: usize = 16 * 1024;
 /// Longest PEM text of a certificate: base64 and its frame.
 pub const MAX_PEM_LENGTH: usize = 24 * 1024;
+/// Longest serial number.
+const MAX_SERIAL: usize = 20;
 
 /// A certificate and what it says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +40,7 @@ pub struct Certificate {
     subject_key_id: Option<Vec<u8>>,
     authority_key_id: Option<Vec<u8>>,
     path_length: Option<PathLength>,
-    signs_crls: bool,
+    usage: Usage,
     purposes: Vec<Vec<u8>>,
     uris: Vec<String>,
     dns_names: Vec<String>,
@@ -50,6 +54,14 @@ struct Name {
     raw: Vec<u8>,
     text: String,
     common_name: Option<String>,
+}
+
+/// What the key may do (RFC 5280, section 4.2.1.3): anything, if the extension is absent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Usage {
+    signs_data: bool,
+    signs_certificates: bool,
+    signs_crls: bool,
 }
 
 /// How many CAs may follow a CA on a path.
@@ -101,6 +113,7 @@ impl Certificate {
     }
 
     fn of(parsed: &X509Certificate<'_>, der: &[u8]) -> Result<Self, String> {
+        extensions_once(parsed)?;
         let mut uris = Vec::new();
         let mut dns_names = Vec::new();
         let mut addresses = Vec::new();
@@ -119,10 +132,9 @@ impl Certificate {
             }
         }
         let constraints = parsed.basic_constraints().map_err(|e| e.to_string())?;
-        let key_usage = parsed.key_usage().map_err(|e| e.to_string())?;
         Ok(Self {
             der: CertificateDer::from(der.to_vec()),
-            serial: SerialNumber::new(parsed.raw_serial()),
+            serial: serial(parsed)?,
             subject: Name::of(parsed.subject()),
             issuer: Name::of(parsed.issuer()),
             not_before: Timestamp::from_unix_seconds(parsed.validity().not_before.timestamp()),
@@ -145,7 +157,7 @@ impl Certificate {
             path_length: constraints
                 .filter(|c| c.value.ca)
                 .map(|c| c.value.path_len_constraint),
-            signs_crls: key_usage.is_none_or(|usage| usage.value.crl_sign()),
+            usage: Usage::of(parsed)?,
             purposes: purposes(parsed)?,
             uris,
             dns_names,
@@ -272,7 +284,27 @@ impl Certificate {
     }
 
     pub(crate) fn may_sign_crls(&self) -> bool {
-        self.signs_crls
+        self.usage.signs_crls
+    }
+
+    pub(crate) fn may_sign_certificates(&self) -> bool {
+        self.usage.signs_certificates
+    }
+
+    pub(crate) fn may_sign_data(&self) -> bool {
+        self.usage.signs_data
+    }
+}
+
+impl Usage {
+    fn of(parsed: &X509Certificate<'_>) -> Result<Self, String> {
+        let extension = parsed.key_usage().map_err(|e| e.to_string())?;
+        let usage = extension.map(|extension| extension.value);
+        Ok(Self {
+            signs_data: usage.is_none_or(KeyUsage::digital_signature),
+            signs_certificates: usage.is_none_or(KeyUsage::key_cert_sign),
+            signs_crls: usage.is_none_or(KeyUsage::crl_sign),
+        })
     }
 }
 
@@ -296,6 +328,32 @@ fn plain(text: &str) -> String {
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })
         .take(200)
         .collect()
+}
+
+/// Positive and at most 20 bytes (RFC 5280, section 4.1.2.2): what lists name certificates by.
+fn serial(parsed: &X509Certificate<'_>) -> Result<SerialNumber, String> {
+    let raw = parsed.raw_serial();
+    let serial = SerialNumber::new(raw);
+    if raw.first().is_some_and(|first| first & 0x80 != 0) || serial.as_bytes().is_empty() {
+        Err("its serial number is not positive".to_owned())
+    } else if serial.as_bytes().len() > MAX_SERIAL {
+        Err(format!(
+            "its serial number has more than {MAX_SERIAL} bytes"
+        ))
+    } else {
+        Ok(serial)
+    }
+}
+
+/// No extension stands twice (RFC 5280, section 4.2): readers would not agree on which one counts.
+fn extensions_once(parsed: &X509Certificate<'_>) -> Result<(), String> {
+    let mut seen = BTreeSet::new();
+    let twice = parsed
+        .iter_extensions()
+        .find(|extension| !seen.insert(extension.oid.as_bytes()));
+    twice.map_or(Ok(()), |extension| {
+        Err(format!("extension {} twice", extension.oid))
+    })
 }
 
 fn purposes(parsed: &X509Certificate<'_>) -> Result<Vec<Vec<u8>>, String> {

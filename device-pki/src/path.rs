@@ -1,8 +1,8 @@
 //! The path from a certificate to the trust anchor (RFC 5280, section 6): by rustls-webpki, and the rules around it.
 //!
 //! Beyond webpki: the purpose has to be *there* in the leaf and in every CA below the anchor (a certificate without EKU
-//! is for nothing, not for anything), the path is the chain that was given and nothing else, and the anchor itself has
-//! to be valid.
+//! is for nothing, not for anything), key usage is asked for, the path is the chain that was given and nothing else, and
+//! the anchor itself has to be valid.
 
 use metadata_schema::time::Timestamp;
 use rustls_pki_types::{CertificateDer, UnixTime};
@@ -70,6 +70,8 @@ pub(crate) enum Refused {
     NotYet(usize),
     /// This certificate of the chain is not valid any more.
     Expired(usize),
+    /// The key of this certificate may not sign what it has signed.
+    KeyUsage(usize),
     /// The anchor is not valid.
     Anchor,
     /// No path from the leaf reaches the anchor.
@@ -116,6 +118,15 @@ pub(crate) fn verify(
             .all(|oid| certificate.has_purpose(oid))
         {
             return Err(Refused::Purpose(index));
+        }
+        // RFC 5280, section 6.1.4 (n), and section 4.2.1.3 for the leaf: webpki leaves it to us.
+        let may_sign = if index == 0 {
+            certificate.may_sign_data()
+        } else {
+            certificate.may_sign_certificates()
+        };
+        if !may_sign {
+            return Err(Refused::KeyUsage(index));
         }
     }
     if !anchor.valid_at(time) {

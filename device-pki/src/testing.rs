@@ -1,5 +1,7 @@
 //! A small PKI in memory for this crate's tests.
 
+pub(crate) mod forge;
+
 use std::cell::RefCell;
 use std::sync::Arc;
 

@@ -95,6 +95,10 @@ pub(super) fn path(chain: &[Certificate], anchor: &TrustAnchor, why: &Refused) -
                 Purpose::CodeSigning.in_words()
             )
         }
+        Refused::KeyUsage(0) => format!("{}: its key may not sign data", nth(chain, 0)),
+        Refused::KeyUsage(index) => {
+            format!("{} may not sign certificates", nth(chain, *index))
+        }
         Refused::Anchor => format!(
             "trust anchor {} is valid from {} to {} only",
             anchor.subject(),

@@ -4,6 +4,7 @@ mod leaf;
 mod path;
 mod revocation;
 mod time;
+mod tricks;
 
 use super::*;
 use crate::folder::Algorithms;

@@ -227,7 +227,7 @@ fn in_tls(why: &Refused, chain: &[Certificate]) -> TlsError {
     match why {
         Refused::NotYet(_) => CertificateError::NotValidYet.into(),
         Refused::Expired(_) | Refused::Anchor => CertificateError::Expired.into(),
-        Refused::Purpose(_) => CertificateError::InvalidPurpose.into(),
+        Refused::Purpose(_) | Refused::KeyUsage(_) => CertificateError::InvalidPurpose.into(),
         Refused::UnknownIssuer => CertificateError::UnknownIssuer.into(),
         Refused::Path(reason) => {
             let subject = chain.first().map_or("", Certificate::subject);
