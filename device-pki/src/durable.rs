@@ -131,6 +131,42 @@ pub fn remove_durable(path: &Path) -> Result<()> {
     }
 }
 
+/// Removes everything in a folder, and makes sure that it stays away. The folder itself stays.
+///
+/// # Errors
+/// If a step fails.
+pub fn empty_dir(folder: &Path) -> Result<()> {
+    remove_from(folder, |_| true)
+}
+
+/// Removes what writes that were cut off have left in a folder. Nobody may be writing there.
+///
+/// # Errors
+/// If a step fails.
+pub fn remove_leftovers(folder: &Path) -> Result<()> {
+    remove_from(folder, is_temporary)
+}
+
+fn remove_from(folder: &Path, unwanted: impl Fn(&str) -> bool) -> Result<()> {
+    let unreadable = |e| Error::io("read the folder", folder, e);
+    let mut any = false;
+    for entry in fs::read_dir(folder).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        if !unwanted(&entry.file_name().to_string_lossy()) {
+            continue;
+        }
+        let path = entry.path();
+        let removed = if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            fs::remove_dir_all(&path)
+        } else {
+            fs::remove_file(&path)
+        };
+        removed.map_err(|e| Error::io("remove", &path, e))?;
+        any = true;
+    }
+    if any { sync_folder(folder) } else { Ok(()) }
+}
+
 /// Reads a file of at most `limit` bytes.
 ///
 /// # Errors
@@ -176,6 +212,17 @@ fn temporary_name(path: &Path) -> Result<PathBuf> {
     })?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     Ok(folder_of(path).join(format!(".{name}.{}.tmp", hex::encode(random))))
+}
+
+/// Whether [`temporary_name`] made this.
+fn is_temporary(name: &str) -> bool {
+    let random = name
+        .strip_prefix('.')
+        .and_then(|name| name.strip_suffix(".tmp"))
+        .and_then(|name| name.rsplit_once('.'));
+    random.is_some_and(|(_, random)| {
+        random.len() == 16 && random.bytes().all(|byte| byte.is_ascii_hexdigit())
+    })
 }
 
 #[cfg(test)]
@@ -237,6 +284,23 @@ mod tests {
             assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         }
         assert_eq!(read_bounded(&path, 3).unwrap(), b"new");
+    }
+
+    #[test]
+    fn removes_what_was_left_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        let left = temporary_name(&path).unwrap();
+        for file in [&path, &left, &folder.path().join(".a.json.tmp")] {
+            fs::write(file, b"x").unwrap();
+        }
+        remove_leftovers(folder.path()).unwrap();
+        assert!(path.exists() && !left.exists());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+        fs::create_dir_all(folder.path().join("inner/most")).unwrap();
+        empty_dir(folder.path()).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        assert!(empty_dir(&path).is_err());
     }
 
     #[test]

@@ -112,12 +112,11 @@ async fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
-/// The root has to be one, for it is kept under its version, too; whether it may be trusted is the user's word.
+/// The root has to be one; whether it may be trusted is the user's word.
 fn init(store: &MetadataStore, path: &std::path::Path) -> Result<(), Failure> {
     let bytes = durable::read_bounded(path, Limits::default().root_length)?;
-    let walk = RootWalk::from_trusted(&bytes, Arc::new(PlainTuf)).map_err(Error::from)?;
-    let version = walk.root().common.version;
-    store.save_root(version, &bytes).map_err(Error::from)?;
+    RootWalk::from_trusted(&bytes, Arc::new(PlainTuf)).map_err(Error::from)?;
+    store.save_root(&bytes).map_err(Error::from)?;
     Ok(())
 }
 

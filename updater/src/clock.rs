@@ -1,25 +1,65 @@
 //! What time it is, for a device whose clock may be wrong.
 //!
-//! The reference time of a run is the later of the system clock and a *floor*, the highest time that has certainly passed:
-//! the build time of the firmware, and the issue times (`x-issued`) in metadata that people signed by threshold, as far as
-//! the timestamp that leads to it was issued no earlier: two clocks that do not know of each other must agree, so one
-//! person's wrong clock does no harm. Online keys alone can push the floor by [`ONLINE_STEP`] beyond what people signed, in
-//! total, so that whoever steals them cannot expire everything. The system clock never raises the floor: a clock that was
-//! years ahead and is corrected again does no lasting harm.
+//! The reference time of a run is the later of the system clock and a *floor*, the latest time that has certainly passed. The
+//! floor remembers on whose word each of its parts stands:
+//!
+//! | part | rises to | falls |
+//! |---|---|---|
+//! | build time | that of newer firmware | never |
+//! | root, targets | when they were issued (`x-issued`), as far as the timestamp that leads to them was issued no earlier | when their own keys (targets) or a timestamp key are retired |
+//! | timestamp | when it was issued, at most [`ONLINE_STEP`] beyond all of the above | when a timestamp key is retired |
+//!
+//! Two clocks that do not know of each other must agree before the word of people counts, so one person's wrong clock does no
+//! harm; and whoever steals online keys cannot expire everything. Whoever steals both, a threshold of targets and the online
+//! keys, can push the floor as far as he likes, until root retires the keys that he did it with: what stood on them then falls
+//! to the time of issue of the root that says so, at most. So the floor stands on keys in force, and root's keyholders can always
+//! bring a device back. Without such a rotation it never falls.
+//!
+//! The system clock never raises the floor: a clock that was years ahead and is corrected again does no lasting harm.
+
+use std::fmt;
 
 use metadata_schema::time::{ReferenceTime, Timestamp};
+use metadata_schema::trusted::Retired;
 use serde::{Deserialize, Serialize};
 
 /// How far beyond the word of people the floor follows online keys alone, in seconds: a week.
 pub const ONLINE_STEP: i64 = 7 * 24 * 3600;
 
-/// A time that has certainly passed.
+/// A time that has certainly passed, part by part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Stored")]
 pub struct TimeFloor {
-    /// On the word of a threshold of people, or of the firmware's build time.
-    people: Timestamp,
-    /// On the word of an online key: not more than [`ONLINE_STEP`] later.
-    online: Timestamp,
+    build: Timestamp,
+    root: Option<Timestamp>,
+    targets: Option<Timestamp>,
+    online: Option<Timestamp>,
+}
+
+/// On whose word a time stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Word {
+    /// The firmware's build time.
+    BuildTime,
+    /// Those who sign root.
+    Root,
+    /// Those who sign targets.
+    Targets,
+    /// The timestamp's online key.
+    Timestamp,
+}
+
+impl fmt::Display for Word {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::BuildTime => "the firmware's build time",
+            Self::Root => "signed root metadata",
+            Self::Targets => "signed targets metadata",
+            Self::Timestamp => "the signed timestamp",
+        })
+    }
 }
 
 /// Where the reference time comes from.
@@ -28,115 +68,163 @@ pub struct TimeFloor {
 pub enum Source {
     /// The system clock, which is not before the floor.
     SystemClock,
-    /// The floor: the system clock says something earlier, and is not trusted.
-    Floor,
+    /// The floor, on this word: the system clock says something earlier, and is not trusted.
+    Floor(Word),
+}
+
+/// When metadata says that it was issued (`x-issued`), as far as it is verified and says so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Issued {
+    /// Root.
+    pub root: Option<Timestamp>,
+    /// The top-level targets.
+    pub targets: Option<Timestamp>,
+    /// The timestamp that leads to them.
+    pub timestamp: Option<Timestamp>,
 }
 
 impl TimeFloor {
     /// The floor of a device that knows nothing but the build time of its firmware.
     pub fn factory(build_time: Timestamp) -> Self {
         Self {
-            people: build_time,
-            online: build_time,
+            build: build_time,
+            root: None,
+            targets: None,
+            online: None,
         }
     }
 
     /// The same floor under newer firmware.
     #[must_use]
     pub fn at_least(self, build_time: Timestamp) -> Self {
-        Self {
-            people: self.people.max(build_time),
-            online: self.online.max(build_time),
-        }
+        let build = self.build.max(build_time);
+        Self { build, ..self }
     }
 
     /// The time itself.
     pub fn time(self) -> Timestamp {
-        self.people.max(self.online)
+        self.latest().0
+    }
+
+    /// The time itself, and on whose word it stands.
+    pub fn latest(self) -> (Timestamp, Word) {
+        let (people, word) = self.people();
+        // A file that says more than the step is not taken at its word.
+        match self.online.map(|online| online.min(step_beyond(people))) {
+            Some(online) if online > people => (online, Word::Timestamp),
+            _ => (people, word),
+        }
+    }
+
+    fn people(self) -> (Timestamp, Word) {
+        let mut latest = (self.build, Word::BuildTime);
+        for (part, word) in [(self.root, Word::Root), (self.targets, Word::Targets)] {
+            if let Some(part) = part.filter(|part| *part > latest.0) {
+                latest = (part, word);
+            }
+        }
+        latest
     }
 
     /// The reference time of a run that begins when the system clock says `system`.
     pub fn reference(self, system: Timestamp) -> (ReferenceTime, Source) {
-        if system >= self.time() {
-            (system, Source::SystemClock)
-        } else {
-            (self.time(), Source::Floor)
+        match self.latest() {
+            (floor, word) if floor > system => (floor, Source::Floor(word)),
+            _ => (system, Source::SystemClock),
         }
     }
 
-    /// Raises the floor to what was issued: `people` by thresholds of people, `online` by the timestamp that leads there.
+    /// Raises the floor to what was issued.
     #[must_use]
-    pub fn raised(self, people: &[Option<Timestamp>], online: Option<Timestamp>) -> Self {
-        let Some(online) = online else { return self };
-        let newest = people.iter().flatten().max().copied();
-        let people = newest.map_or(self.people, |issued| self.people.max(issued.min(online)));
-        let cap = people.plus_seconds(ONLINE_STEP);
+    pub fn raised(self, issued: Issued) -> Self {
+        let Some(timestamp) = issued.timestamp else {
+            return self;
+        };
+        let borne_out = |part: Option<Timestamp>, issued: Option<Timestamp>| {
+            part.max(issued.map(|issued| issued.min(timestamp)))
+        };
+        let raised = Self {
+            root: borne_out(self.root, issued.root),
+            targets: borne_out(self.targets, issued.targets),
+            ..self
+        };
+        let online = timestamp.min(step_beyond(raised.people().0));
         Self {
-            people,
-            online: self.online.max(online.min(cap)),
+            online: raised.online.max(Some(online)),
+            ..raised
+        }
+    }
+
+    /// What is left of the floor when a root that was issued at `issued` has taken keys out of force.
+    ///
+    /// People's word counted because a timestamp bore it out, so all of it falls with a timestamp key. Nothing falls below
+    /// the build time, and nothing below the new root's own word.
+    #[must_use]
+    pub fn without(self, retired: Retired, issued: Option<Timestamp>) -> Self {
+        let most = issued.unwrap_or(self.build).max(self.build);
+        let lowered = |part: Option<Timestamp>, lower: bool| {
+            part.map(|part| if lower { part.min(most) } else { part })
+        };
+        let lowered = Self {
+            build: self.build,
+            root: lowered(self.root, retired.timestamp),
+            targets: lowered(self.targets, retired.targets || retired.timestamp),
+            online: lowered(self.online, retired.timestamp),
+        };
+        let cap = step_beyond(lowered.people().0);
+        Self {
+            online: lowered.online.map(|online| online.min(cap)),
+            ..lowered
+        }
+    }
+}
+
+fn step_beyond(people: Timestamp) -> Timestamp {
+    people.plus_seconds(ONLINE_STEP)
+}
+
+/// What files say: today's form, or the former one, which did not tell root's word from that of targets. The time that it
+/// gives to people then stands on targets' word, which falls sooner.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Stored {
+    Parts(Parts),
+    Former(Former),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Parts {
+    build: Timestamp,
+    root: Option<Timestamp>,
+    targets: Option<Timestamp>,
+    online: Option<Timestamp>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Former {
+    people: Timestamp,
+    online: Timestamp,
+}
+
+impl From<Stored> for TimeFloor {
+    fn from(stored: Stored) -> Self {
+        match stored {
+            Stored::Parts(parts) => Self {
+                build: parts.build,
+                root: parts.root,
+                targets: parts.targets,
+                online: parts.online,
+            },
+            Stored::Former(former) => Self {
+                targets: Some(former.people),
+                online: Some(former.online),
+                ..Self::factory(Timestamp::EPOCH)
+            },
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn time(text: &str) -> Timestamp {
-        text.parse().unwrap()
-    }
-
-    #[test]
-    fn wrong_clocks_do_no_lasting_harm() {
-        let floor = TimeFloor::factory(time("2026-01-01T00:00:00Z"));
-        let (reference, source) = floor.reference(Timestamp::EPOCH);
-        assert_eq!((reference, source), (floor.time(), Source::Floor));
-        // Years ahead: the reference follows, the floor does not.
-        let ahead = floor.reference(time("2040-01-01T00:00:00Z"));
-        assert_eq!(ahead.1, Source::SystemClock);
-        let now = Some(time("2026-05-02T00:00:00Z"));
-        let raised = floor.raised(&[Some(time("2026-05-01T00:00:00Z")), None], now);
-        assert_eq!(raised.time(), time("2026-05-02T00:00:00Z"));
-        assert_eq!(
-            raised.raised(&[Some(time("2025-01-01T00:00:00Z"))], now),
-            raised
-        );
-        assert_eq!(
-            raised.at_least(time("2026-06-01T00:00:00Z")).time(),
-            time("2026-06-01T00:00:00Z")
-        );
-    }
-
-    #[test]
-    fn a_person_whose_clock_is_years_ahead_does_no_harm() {
-        let floor = TimeFloor::factory(time("2026-01-01T00:00:00Z"));
-        let honest = time("2026-05-01T00:00:00Z");
-        let raised = floor.raised(&[Some(time("2035-01-01T00:00:00Z"))], Some(honest));
-        assert_eq!(raised.time(), honest);
-    }
-
-    #[test]
-    fn online_keys_push_by_a_step_in_total() {
-        let mut floor = TimeFloor::factory(time("2026-01-01T00:00:00Z"));
-        for _run in 0..100 {
-            floor = floor.raised(
-                &[Some(time("2025-12-01T00:00:00Z"))],
-                Some(time("2090-01-01T00:00:00Z")),
-            );
-        }
-        assert_eq!(floor.time(), time("2026-01-08T00:00:00Z"));
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn never_falls(steps in proptest::collection::vec((0_i64..10_000, 0_i64..10_000), 0..20)) {
-            let mut floor = TimeFloor::factory(Timestamp::EPOCH);
-            for (people, online) in steps {
-                let at = Timestamp::from_unix_seconds;
-                let raised = floor.raised(&[Some(at(people))], Some(at(online)));
-                proptest::prop_assert!(raised.time() >= floor.time());
-                floor = raised;
-            }
-        }
-    }
-}
+mod tests;

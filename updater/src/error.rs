@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use firmware_delta::PatchError;
 use metadata_schema::MetadataError;
 use metadata_schema::digest::ContentError;
+use metadata_schema::name::Version;
 use metadata_schema::release::SlotClass;
 
 use crate::lifecycle::OutOfOrder;
@@ -27,6 +28,17 @@ pub enum Error {
     /// The repository's metadata is refused.
     #[error("the repository's metadata is refused")]
     Metadata(#[from] MetadataError),
+    /// The walk over root versions ended at its limit, and the root that it came to does not hold by itself.
+    #[error("root v{version}, to which {steps} steps led, is not the last and does not hold")]
+    WalkCut {
+        /// Steps that one run takes.
+        steps: u32,
+        /// The version that it came to.
+        version: Version,
+        /// Why it does not hold.
+        #[source]
+        source: MetadataError,
+    },
     /// The server does not have a file that metadata names.
     #[error("{what} is not on the server, although metadata names it")]
     Missing {
@@ -375,6 +387,7 @@ impl Error {
                 "check the network and the server; the next run goes on where this one stopped"
             }
             Self::Metadata(e) => e.hint(),
+            Self::WalkCut { .. } => "run again: the next run goes on from there",
             Self::Missing { .. } => "the mirror is incomplete: publish again, or check the mirror",
             Self::RevocationList { .. } | Self::RevocationListRollback { .. } => {
                 "publish the current revocation list of that CA"

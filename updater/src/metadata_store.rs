@@ -1,8 +1,8 @@
 //! Trusted metadata on the device: one file per role under its unversioned name, written whole or not at all.
 //!
 //! ```text
-//! metadata/root.json                    the current root
-//! metadata/root_history/N.root.json     every root of the walk, to tell a rotated key from a damaged file
+//! metadata/root.json                    the current root: confirmed, see `refresh`
+//! metadata/root_history/N.root.json     steps of a walk from there that has not come to its end
 //! metadata/{timestamp,snapshot,targets}.json, metadata/ROLE.json
 //! metadata/crls/SKI.crl                 revocation lists, the newest of each issuer
 //! ```
@@ -17,6 +17,10 @@ use crate::state_store::read;
 
 /// Longest file that is read back: longer than any limit for what is downloaded.
 const MAX_LENGTH: u64 = 64 * 1024 * 1024;
+/// The folder of steps.
+const HISTORY: &str = "root_history";
+/// The folder of revocation lists.
+const CRLS: &str = "crls";
 
 /// The folder of trusted metadata.
 #[derive(Clone, Debug)]
@@ -30,7 +34,7 @@ impl MetadataStore {
     /// # Errors
     /// If it cannot be made, or has lost its root: then the rollback floor is not what it was.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
-        for folder in [folder, &folder.join("root_history"), &folder.join("crls")] {
+        for folder in [folder, &folder.join(HISTORY), &folder.join(CRLS)] {
             durable::create_dir_durable(folder, 0o700).map_err(StoreError::Storage)?;
         }
         let store = Self {
@@ -45,6 +49,21 @@ impl MetadataStore {
             });
         }
         Ok(store)
+    }
+
+    /// Removes what writes that were cut off have left. Nobody else may be at work in the folder.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    pub fn tidy(&self) -> Result<(), StoreError> {
+        for folder in [
+            &self.folder,
+            &self.folder.join(HISTORY),
+            &self.folder.join(CRLS),
+        ] {
+            durable::remove_leftovers(folder).map_err(StoreError::Storage)?;
+        }
+        Ok(())
     }
 
     /// The file of a role, if it is there.
@@ -71,29 +90,37 @@ impl MetadataStore {
         durable::remove_durable(&self.path(role)).map_err(StoreError::Storage)
     }
 
-    /// Stores a root of the walk in the history.
+    /// Stores the current root; the walk that led to it, or to an earlier one, is over.
     ///
     /// # Errors
     /// If the storage fails.
-    pub fn save_historic_root(&self, version: Version, bytes: &[u8]) -> Result<(), StoreError> {
-        write(&self.historic_root(version), bytes)
+    pub fn save_root(&self, bytes: &[u8]) -> Result<(), StoreError> {
+        self.save(&RoleName::root(), bytes)?;
+        self.forget_walk()
     }
 
-    /// Stores the current root, and has it in the history.
-    ///
-    /// # Errors
-    /// If the storage fails.
-    pub fn save_root(&self, version: Version, bytes: &[u8]) -> Result<(), StoreError> {
-        self.save_historic_root(version, bytes)?;
-        self.save(&RoleName::root(), bytes)
-    }
-
-    /// A root of the past.
+    /// A step of the walk that is under way.
     ///
     /// # Errors
     /// If it is there and cannot be read.
-    pub fn load_root(&self, version: Version) -> Result<Option<Vec<u8>>, StoreError> {
-        read(&self.historic_root(version), MAX_LENGTH)
+    pub fn load_step(&self, version: Version) -> Result<Option<Vec<u8>>, StoreError> {
+        read(&self.step(version), MAX_LENGTH)
+    }
+
+    /// Stores a step of the walk that is under way.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    pub fn save_step(&self, version: Version, bytes: &[u8]) -> Result<(), StoreError> {
+        write(&self.step(version), bytes)
+    }
+
+    /// Deletes all steps.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    pub fn forget_walk(&self) -> Result<(), StoreError> {
+        durable::empty_dir(&self.folder.join(HISTORY)).map_err(StoreError::Storage)
     }
 
     /// All revocation lists, by the name they are stored under.
@@ -101,7 +128,7 @@ impl MetadataStore {
     /// # Errors
     /// If one cannot be read.
     pub fn load_crls(&self) -> Result<Vec<(PathBuf, Vec<u8>)>, StoreError> {
-        let folder = self.folder.join("crls");
+        let folder = self.folder.join(CRLS);
         let unreadable = |e: std::io::Error| StoreError::Damaged {
             path: folder.clone(),
             why: e.to_string(),
@@ -140,14 +167,14 @@ impl MetadataStore {
         self.folder.join(format!("{}.json", role.file_stem()))
     }
 
-    fn historic_root(&self, version: Version) -> PathBuf {
+    fn step(&self, version: Version) -> PathBuf {
         self.folder
-            .join("root_history")
+            .join(HISTORY)
             .join(format!("{version}.root.json"))
     }
 
     fn crl(&self, ski: &str) -> PathBuf {
-        self.folder.join("crls").join(format!("{ski}.crl"))
+        self.folder.join(CRLS).join(format!("{ski}.crl"))
     }
 }
 

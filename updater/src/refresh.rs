@@ -6,16 +6,20 @@
 
 mod local;
 mod revocation;
+mod root;
+mod run_clock;
 
-use metadata_schema::MetadataError;
+pub use run_clock::RunClock;
+
 use metadata_schema::digest::Length;
 use metadata_schema::limits::Limits;
 use metadata_schema::name::{RoleName, TargetPath};
 use metadata_schema::search::{Step, VerifiedTarget};
 use metadata_schema::time::ReferenceTime;
-use metadata_schema::trusted::{AtRoot, AtSnapshot, AtTargets, AtTimestamp, Freshness, RootWalk};
+use metadata_schema::trusted::{AtRoot, AtSnapshot, AtTargets, AtTimestamp, Freshness};
 
-use crate::error::{Error, StoreError};
+use crate::clock::Issued;
+use crate::error::Error;
 use crate::metadata_store::MetadataStore;
 use crate::transport::{Part, Transport, fetch};
 use crate::trust::Trust;
@@ -33,7 +37,7 @@ pub struct Client<'a> {
 }
 
 impl Client<'_> {
-    /// Brings everything up to date, starting from the stored root or `factory_root`, whichever is newer.
+    /// Brings everything up to date at a time that is given, for tools and tests: see [`Client::refresh_by`].
     ///
     /// # Errors
     /// Whatever is refused, cannot be fetched, or cannot be stored.
@@ -42,10 +46,31 @@ impl Client<'_> {
         factory_root: &[u8],
         now: ReferenceTime,
     ) -> Result<AtTargets, Error> {
-        let root = self.root(factory_root, now).await?;
+        self.refresh_by(factory_root, &mut now.into()).await
+    }
+
+    /// Brings everything up to date, starting from the stored root or `factory_root`, whichever is newer. The clock is settled
+    /// when the root walk has ended, and the floor rises with what is verified, even if the rest fails.
+    ///
+    /// # Errors
+    /// Whatever is refused, cannot be fetched, or cannot be stored.
+    pub async fn refresh_by(
+        &mut self,
+        factory_root: &[u8],
+        clock: &mut RunClock<'_>,
+    ) -> Result<AtTargets, Error> {
+        let root = self.root(factory_root, clock).await?;
         let timestamp = self.timestamp(&root).await?;
+        let mut issued = Issued {
+            root: root.root().common.issued,
+            timestamp: timestamp.timestamp().common.issued,
+            targets: None,
+        };
+        clock.heard(issued)?;
         let snapshot = self.snapshot(&root, &timestamp).await?;
         let mut targets = self.targets(&root, &snapshot).await?;
+        issued.targets = targets.targets().common.issued;
+        clock.heard(issued)?;
         if self.revocation_lists(&mut targets).await? {
             targets = targets.under(self.gate()?)?;
         }
@@ -120,39 +145,6 @@ impl Client<'_> {
         Ok(bytes)
     }
 
-    async fn root(&mut self, factory_root: &[u8], now: ReferenceTime) -> Result<AtRoot, Error> {
-        let (start, stored) = self.newest_local_root(factory_root)?;
-        // The walk goes without revocation lists, its end is judged under them: see `RootWalk::confirm`.
-        let mut walk = RootWalk::from_trusted(&start, self.trust.gate(Vec::new()))?;
-        if !stored {
-            self.store.save_root(walk.root().common.version, &start)?;
-        }
-        let mut newest = None;
-        // 5.3.3: a bounded number of steps; what is beyond is taken up by the next run.
-        for _ in 0..self.limits.root_rotations {
-            let next = walk.next_version()?;
-            let name = format!("{next}.root.json");
-            let limit = self.limits.root_length;
-            let Some(bytes) = fetch(self.transport, Part::Metadata, &name, limit).await? else {
-                break;
-            };
-            walk.step(&bytes)?;
-            self.store.save_historic_root(next, &bytes)?;
-            newest = Some(bytes);
-        }
-        let confirmed = walk.confirm(now, self.gate()?)?;
-        if confirmed.retired().online() {
-            // 5.3.11, to recover from a fast-forward attack: before the root is stored, so that it cannot be forgotten.
-            self.store.remove(&RoleName::timestamp())?;
-            self.store.remove(&RoleName::snapshot())?;
-        }
-        if let Some(bytes) = newest {
-            self.store
-                .save_root(confirmed.root().common.version, &bytes)?;
-        }
-        Ok(confirmed.in_force()?)
-    }
-
     async fn timestamp(&mut self, root: &AtRoot) -> Result<AtTimestamp, Error> {
         let local = self.local_timestamp(root)?;
         let bytes = self
@@ -210,14 +202,6 @@ impl Client<'_> {
         bytes.ok_or_else(|| Error::Missing {
             what: name.to_owned(),
         })
-    }
-
-    fn damaged(&self, role: &RoleName, why: &MetadataError) -> Error {
-        StoreError::Damaged {
-            path: self.store.path(role),
-            why: why.to_string(),
-        }
-        .into()
     }
 }
 

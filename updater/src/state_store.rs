@@ -40,6 +40,14 @@ impl StateStore {
         })
     }
 
+    /// Removes what writes that were cut off have left. Nobody else may be at work in the folder.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    pub fn tidy(&self) -> Result<(), StoreError> {
+        durable::remove_leftovers(&self.folder).map_err(StoreError::Storage)
+    }
+
     /// The stored state; none on the first start.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! The whole agent: settle what the last start means, refresh, select, install.
 
+mod metadata;
 mod network;
 mod settle;
 mod tell;
@@ -10,7 +11,6 @@ use std::path::PathBuf;
 
 use device_pki::{Certificate, ReportEvent, durable};
 use metadata_schema::digest::Sha256Digest;
-use metadata_schema::limits::Limits;
 use metadata_schema::release::FirmwareVersion;
 use metadata_schema::time::{ReferenceTime, Timestamp};
 use metadata_schema::trusted::AtTargets;
@@ -21,14 +21,14 @@ use crate::clock::{Source, TimeFloor};
 use crate::config::{BootConfig, Config};
 use crate::error::{Error, StoreError};
 use crate::health;
-use crate::install::{Offer, PayloadKind, Transfer, find_offer};
+use crate::install::{Offer, PayloadKind, Transfer};
 use crate::lifecycle::{Action, Event, Firmware, ImageRef, State};
 use crate::progress::Progress;
-use crate::refresh::Client;
+use crate::refresh::{Client, RunClock};
 use crate::select::{Decision, Device, decide};
 use crate::slot::{SlotGroup, SlotName};
 use crate::state_store::StateStore;
-use network::Network;
+use metadata::Refreshed;
 
 /// Longest root metadata that comes with the firmware, in bytes.
 const MAX_ROOT: u64 = 1024 * 1024;
@@ -106,6 +106,7 @@ impl Updater {
         StateStore::open(&config.state)?;
         let lock = lock(&config)?;
         let mut updater = Self::look(config)?;
+        updater.states.tidy()?;
         updater.states.save(&updater.state)?;
         updater.lock = Some(lock);
         Ok(updater)
@@ -156,12 +157,12 @@ impl Updater {
         Ok(self.boot.status()?)
     }
 
-    /// The reference time of a run that begins when the system clock says `system`, and where it comes from.
+    /// The clock of a run that begins when the system clock says `system`: see [`crate::clock`].
     ///
     /// # Errors
     /// If the stored floor is damaged.
-    pub fn reference_time(&self, system: Timestamp) -> Result<(ReferenceTime, Source), Error> {
-        Ok(self.floor()?.reference(system))
+    pub fn clock(&self, system: Timestamp) -> Result<RunClock<'_>, Error> {
+        Ok(RunClock::new(system, self.floor()?, Some(&self.states)))
     }
 
     /// One whole run: what the last start means, and then, unless the device has to restart, an update if there is one.
@@ -174,17 +175,14 @@ impl Updater {
         progress: &mut dyn Progress,
     ) -> Result<Outcome, Error> {
         // Settling decides nothing by the time, so a damaged floor must not keep it from happening.
-        let time = self.reference_time(system);
-        let settled = self.settle(time.as_ref().map_or(system, |(now, _)| *now));
+        let estimate = self.clock(system).map(|clock| clock.reference().0);
+        let settled = self.settle(*estimate.as_ref().unwrap_or(&system));
         let result = match settled {
             Ok(Some(outcome)) => Ok(outcome),
             Err(e) => Err(e),
-            Ok(None) => {
-                let (now, _) = self.reference_time(system)?;
-                self.update_and_tell(now, progress).await
-            }
+            Ok(None) => self.update_and_tell(system, progress).await,
         };
-        if let Ok((now, _)) = time {
+        if let Ok(now) = estimate {
             self.send_reports(now).await;
         }
         result
@@ -195,16 +193,10 @@ impl Updater {
     /// # Errors
     /// If metadata cannot be fetched or is refused.
     pub async fn check(&mut self, system: Timestamp) -> Result<Checked, Error> {
-        let time = self.reference_time(system)?;
-        let mut network = Network::open(&self.config, time.0)?;
-        let mut client = Client {
-            transport: &mut network.http,
-            store: &network.store,
-            trust: &network.trust,
-            limits: Limits::default(),
-        };
-        let (set, offer) = refreshed(&mut client, &self.config, time.0).await?;
-        self.raise_floor(&set)?;
+        let states = self.states.clone();
+        let mut clock = RunClock::new(system, self.floor()?, Some(&states));
+        let Refreshed { offer, .. } = self.refresh(&mut clock).await?;
+        let time = clock.reference();
         let decided = offer.map(|offer| {
             let decision = self.decide(&offer, time.0);
             decision.map(|decision| (offer, decision))
@@ -218,33 +210,32 @@ impl Updater {
 
     async fn update_and_tell(
         &mut self,
-        now: ReferenceTime,
+        system: Timestamp,
         progress: &mut dyn Progress,
     ) -> Result<Outcome, Error> {
-        let result = self.update(now, progress).await;
+        let states = self.states.clone();
+        let mut clock = RunClock::new(system, self.floor()?, Some(&states));
+        let result = self.update(&mut clock, progress).await;
         if let Err(e) = &result
             && !matches!(e, Error::Transport(_))
         {
             let detail = e.in_one_line();
-            self.tell(ReportEvent::Refused, &detail, None, now);
+            self.tell(ReportEvent::Refused, &detail, None, clock.reference().0);
         }
         result
     }
 
     async fn update(
         &mut self,
-        now: ReferenceTime,
+        clock: &mut RunClock<'_>,
         progress: &mut dyn Progress,
     ) -> Result<Outcome, Error> {
-        let mut network = Network::open(&self.config, now)?;
-        let mut client = Client {
-            transport: &mut network.http,
-            store: &network.store,
-            trust: &network.trust,
-            limits: Limits::default(),
-        };
-        let (mut set, offer) = refreshed(&mut client, &self.config, now).await?;
-        self.raise_floor(&set)?;
+        let Refreshed {
+            mut network,
+            mut set,
+            offer,
+        } = self.refresh(clock).await?;
+        let now = clock.reference().0;
         let running = self.state.running.version.clone();
         let Some(offer) = offer else {
             let device = &self.config.device;
@@ -262,6 +253,7 @@ impl Updater {
                 Ok(Outcome::NothingToDo { running, why })
             }
             Decision::Install => {
+                let mut client = network.client();
                 self.install(&mut client, &mut set, &offer, now, progress)
                     .await
             }
@@ -381,34 +373,6 @@ impl Updater {
             floor.at_least(build_time)
         }))
     }
-
-    fn raise_floor(&self, set: &AtTargets) -> Result<(), Error> {
-        let before = self.floor()?;
-        let people = [set.root().common.issued, set.targets().common.issued];
-        let floor = before.raised(&people, set.timestamp().common.issued);
-        if floor != before {
-            self.states.save_time_floor(floor)?;
-        }
-        Ok(())
-    }
-}
-
-/// Refreshes, and looks up what the device's channel offers.
-async fn refreshed(
-    client: &mut Client<'_>,
-    config: &Config,
-    now: ReferenceTime,
-) -> Result<(AtTargets, Option<Offer>), Error> {
-    let root = durable::read_bounded(&config.trust.root, MAX_ROOT).map_err(Error::Identity)?;
-    let mut set = client.refresh(&root, now).await?;
-    let offer = find_offer(
-        client,
-        &mut set,
-        &config.device.product,
-        &config.device.channel,
-    )
-    .await?;
-    Ok((set, offer))
 }
 
 /// The state of a device that starts for the first time. `open` stores it at once: a state that is missing later was lost,

@@ -14,7 +14,7 @@ pub fn of(error: &Error) -> ExitCode {
         ) => 8,
         // More than there may be is an attack or a broken mirror, and does not pass by waiting.
         Error::Transport(TransportError::TooLong { .. }) => 4,
-        Error::Transport(_) => 3,
+        Error::Transport(_) | Error::WalkCut { .. } => 3,
         Error::Metadata(_)
         | Error::Missing { .. }
         | Error::RevocationList { .. }

@@ -15,12 +15,12 @@ impl Status {
         let updater = context.look()?;
         let (state, boot) = (updater.state(), updater.boot_status()?);
         let system = system_time();
-        let (time, source) = updater.reference_time(system)?;
+        let (time, source) = updater.clock(system)?.reference();
         let clock = match source {
             Source::SystemClock => format!("{time} by the system clock"),
-            Source::Floor => format!(
-                "{time} by signed metadata; clock untrusted: it says {system}, which has passed"
-            ),
+            Source::Floor(word) => {
+                format!("{time} by {word}; clock untrusted: it says {system}, which has passed")
+            }
         };
         let next = boot.next.map_or("none".to_owned(), |slot| slot.to_string());
         let new = state.installation.new_firmware();

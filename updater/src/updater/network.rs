@@ -4,11 +4,13 @@
 use std::sync::Arc;
 
 use device_pki::{Clock, Identity, RevocationPolicy, Revocations, TrustAnchor, durable, tls};
+use metadata_schema::limits::Limits;
 use metadata_schema::time::ReferenceTime;
 
 use crate::config::Config;
 use crate::error::{Error, StoreError};
 use crate::metadata_store::MetadataStore;
+use crate::refresh::Client;
 use crate::transport::http::{self, Http};
 use crate::trust::Trust;
 
@@ -19,7 +21,7 @@ const MAX_ANCHOR: u64 = 64 * 1024;
 pub(super) struct Network {
     pub(super) store: MetadataStore,
     pub(super) http: Http,
-    pub(super) client: reqwest::Client,
+    pub(super) requests: reqwest::Client,
     pub(super) trust: Trust,
 }
 
@@ -46,12 +48,24 @@ impl Network {
                 &config.server.metadata,
                 &config.server.targets,
             ),
-            client,
+            requests: client,
             trust: Trust::Pki {
                 anchor: Box::new(anchor),
                 minimum: config.trust.minimum_thresholds,
             },
         })
+    }
+}
+
+impl Network {
+    /// The client that refreshes and looks up.
+    pub(super) fn client(&mut self) -> Client<'_> {
+        Client {
+            transport: &mut self.http,
+            store: &self.store,
+            trust: &self.trust,
+            limits: Limits::default(),
+        }
     }
 }
 
