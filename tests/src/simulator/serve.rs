@@ -91,6 +91,8 @@ async fn accept(
     paths: Arc<Mutex<Vec<String>>>,
 ) {
     while let Ok((stream, _)) = listener.accept().await {
+        // Head and body go out at once, or each answer waits for the client's delayed acknowledgement.
+        let _as_it_is = stream.set_nodelay(true);
         let (repository, paths) = (Arc::clone(&repository), Arc::clone(&paths));
         let service = service_fn(move |request: Request<Incoming>| {
             lock(&paths).push(request.uri().path().to_owned());
