@@ -98,6 +98,30 @@ impl Gate {
     /// lead there is passed over. This is for knowing which lists to fetch ([`crl::crl_target_path`]) and for checking
     /// them ([`Crl::verify`]).
     pub fn issuers(&self, certificates: &Certificates) -> BTreeMap<String, Certificate> {
+        self.chains(certificates)
+            .flat_map(|chain| chain.into_iter().skip(1))
+            .chain([self.anchor.certificate().clone()])
+            .filter_map(|ca| ca.subject_key_id().map(|id| (id, ca)))
+            .collect()
+    }
+
+    /// The certificate among these, or the anchor's, that became valid last: it is that late, or later. Only certificates of
+    /// chains that lead to the anchor count, so that nobody else can say what time it is.
+    pub fn newest(&self, certificates: &Certificates) -> Certificate {
+        self.chains(certificates).flatten().fold(
+            self.anchor.certificate().clone(),
+            |newest, other| {
+                if other.not_before() > newest.not_before() {
+                    other
+                } else {
+                    newest
+                }
+            },
+        )
+    }
+
+    /// The chains that lead to the anchor, leaf first.
+    fn chains(&self, certificates: &Certificates) -> impl Iterator<Item = Vec<Certificate>> {
         let read = |chain: &[String]| -> Option<Vec<Certificate>> {
             let chain = chain.iter().take(MAX_CHAIN);
             chain
@@ -106,15 +130,11 @@ impl Gate {
         };
         certificates
             .iter()
-            .filter_map(|(_, chain)| read(chain))
+            .filter_map(move |(_, chain)| read(chain))
             .filter(|chain| {
                 let time = path::not_before(Timestamp::EPOCH, chain, &self.anchor);
                 path::verify(chain, &self.anchor, Purpose::CodeSigning, time).is_ok()
             })
-            .flat_map(|chain| chain.into_iter().skip(1))
-            .chain([self.anchor.certificate().clone()])
-            .filter_map(|ca| ca.subject_key_id().map(|id| (id, ca)))
-            .collect()
     }
 
     /// The CAs met so far for which there is no revocation list: what they issued was accepted unchecked.

@@ -582,3 +582,42 @@ async fn a_damaged_memory_is_an_error_and_not_a_fresh_start() {
         Outcome::NothingToDo { .. }
     ));
 }
+
+/// As `updater status` says it: what a device knows of the time before and after it has heard anything.
+#[tokio::test(flavor = "multi_thread")]
+async fn says_why_its_clock_is_not_to_be_trusted() {
+    let world = World::new().await;
+    let said = |system: Timestamp| {
+        let doubts = world.updater().doubts(system).unwrap();
+        doubts.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let build_time = "it is behind: 2020-01-01T00:00:00Z has passed by the firmware's build time";
+    assert_eq!(said(Timestamp::EPOCH), [build_time]);
+    let years_ahead = world.now.plus_seconds(20 * 365 * 86_400);
+    assert!(said(world.now).is_empty() && said(years_ahead).is_empty());
+
+    world.once().await.unwrap();
+    assert!(said(world.now).is_empty());
+    let behind = said(Timestamp::EPOCH);
+    let floor = format!("it is behind: {} has passed by signed", world.now);
+    assert!(behind[0].starts_with(&floor), "{behind:?}");
+    assert!(
+        behind[1].contains("the certificate of O=Example, CN="),
+        "{behind:?}"
+    );
+    let ahead = said(years_ahead);
+    assert!(
+        ahead[0].contains("trusted root metadata expired")
+            && ahead[1].contains("trusted targets metadata expired"),
+        "{ahead:?}"
+    );
+
+    // A clock that is years ahead stops updates, and leaves nothing behind when it is corrected.
+    let error = world.updater().once(years_ahead, &mut Silent).await;
+    assert!(error.is_err());
+    assert!(said(world.now).is_empty());
+    world.once().await.unwrap();
+    // And one that says 1970 does not stop them.
+    let once = world.updater().once(Timestamp::EPOCH, &mut Silent).await;
+    assert!(matches!(once, Ok(Outcome::NothingToDo { .. })), "{once:?}");
+}

@@ -19,6 +19,7 @@
 
 use std::fmt;
 
+use metadata_schema::name::RoleName;
 use metadata_schema::time::{ReferenceTime, Timestamp};
 use metadata_schema::trusted::Retired;
 use serde::{Deserialize, Serialize};
@@ -224,6 +225,89 @@ impl From<Stored> for TimeFloor {
             },
         }
     }
+}
+
+/// What a device knows that a right clock agrees with, besides the floor.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// When the newest certificate in trusted metadata became valid, and whose it is.
+    pub newest_certificate: Option<(Timestamp, String)>,
+    /// When trusted metadata that people sign expires.
+    pub expiry: Vec<(RoleName, Timestamp)>,
+}
+
+/// Why the system clock is not to be trusted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Doubt {
+    /// It says what has passed.
+    BeforeFloor {
+        /// What has passed.
+        floor: Timestamp,
+        /// On whose word.
+        word: Word,
+    },
+    /// It says what was before a certificate was made.
+    BeforeCertificate {
+        /// When that certificate became valid.
+        not_before: Timestamp,
+        /// Whose it is.
+        subject: String,
+    },
+    /// It says that trusted metadata has expired.
+    AfterExpiry {
+        /// The role.
+        role: String,
+        /// When it expired.
+        expires: Timestamp,
+    },
+}
+
+impl fmt::Display for Doubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BeforeFloor { floor, word } => {
+                write!(f, "it is behind: {floor} has passed by {word}")
+            }
+            Self::BeforeCertificate {
+                not_before,
+                subject,
+            } => write!(
+                f,
+                "it is behind: the certificate of {subject} in trusted metadata is valid from {not_before}"
+            ),
+            Self::AfterExpiry { role, expires } => write!(
+                f,
+                "it is ahead, or nothing newer has come for long: trusted {role} metadata expired at {expires}"
+            ),
+        }
+    }
+}
+
+/// What speaks against a system clock that says `system`; nothing, if it is plausible.
+pub fn doubts(system: Timestamp, floor: TimeFloor, known: &Known) -> Vec<Doubt> {
+    let mut doubts = Vec::new();
+    if let (floor, Source::Floor(word)) = floor.reference(system) {
+        doubts.push(Doubt::BeforeFloor { floor, word });
+    }
+    if let Some((not_before, subject)) = &known.newest_certificate
+        && system < *not_before
+    {
+        doubts.push(Doubt::BeforeCertificate {
+            not_before: *not_before,
+            subject: subject.clone(),
+        });
+    }
+    for (role, expires) in &known.expiry {
+        if system >= *expires {
+            doubts.push(Doubt::AfterExpiry {
+                role: role.to_string(),
+                expires: *expires,
+            });
+        }
+    }
+    doubts
 }
 
 #[cfg(test)]

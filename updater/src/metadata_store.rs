@@ -37,9 +37,7 @@ impl MetadataStore {
         for folder in [folder, &folder.join(HISTORY), &folder.join(CRLS)] {
             durable::create_dir_durable(folder, 0o700).map_err(StoreError::Storage)?;
         }
-        let store = Self {
-            folder: folder.to_owned(),
-        };
+        let store = Self::at(folder);
         let there = |role: &RoleName| store.path(role).exists();
         // The root is stored before any other role.
         if !there(&RoleName::root()) && there(&RoleName::timestamp()) {
@@ -49,6 +47,13 @@ impl MetadataStore {
             });
         }
         Ok(store)
+    }
+
+    /// The folder as it is, to look at: nothing is made or checked.
+    pub fn at(folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
+        }
     }
 
     /// Removes what writes that were cut off have left. Nobody else may be at work in the folder.

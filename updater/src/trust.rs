@@ -36,15 +36,31 @@ impl Trust {
         }
     }
 
+    /// The certificate that became valid last among those of root and targets, and the anchor; none without certificates.
+    pub fn newest_certificate(&self, set: &AtTargets) -> Option<Certificate> {
+        let gate = self.bare()?;
+        [&set.root().certificates, &set.targets().certificates]
+            .map(|certificates| gate.newest(certificates))
+            .into_iter()
+            .max_by_key(Certificate::not_before)
+    }
+
     /// The CAs whose revocation lists matter for what is trusted now, by subject key identifier in hex.
     pub fn issuers(&self, set: &AtTargets) -> BTreeMap<String, Certificate> {
-        let Self::Pki { anchor, minimum } = self else {
+        let Some(gate) = self.bare() else {
             return BTreeMap::new();
         };
-        let gate = Gate::new(TrustAnchor::clone(anchor), Vec::new(), thresholds(*minimum));
         let mut issuers = gate.issuers(&set.root().certificates);
         issuers.extend(gate.issuers(&set.targets().certificates));
         issuers
+    }
+
+    fn bare(&self) -> Option<Gate> {
+        let Self::Pki { anchor, minimum } = self else {
+            return None;
+        };
+        let (anchor, minimum) = (TrustAnchor::clone(anchor), thresholds(*minimum));
+        Some(Gate::new(anchor, Vec::new(), minimum))
     }
 }
 

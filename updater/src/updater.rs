@@ -1,5 +1,6 @@
 //! The whole agent: settle what the last start means, refresh, select, install.
 
+mod known;
 mod metadata;
 mod network;
 mod settle;

@@ -1,9 +1,10 @@
 //! `updater status`
 
 use clap::Args;
+use metadata_schema::time::Timestamp;
 
 use super::{Context, output, system_time};
-use crate::clock::Source;
+use crate::clock::{Doubt, Source};
 use crate::error::Error;
 
 /// Say what runs, what is going on, what failed and what time it is taken to be
@@ -16,11 +17,10 @@ impl Status {
         let (state, boot) = (updater.state(), updater.boot_status()?);
         let system = system_time();
         let (time, source) = updater.clock(system)?.reference();
-        let clock = match source {
-            Source::SystemClock => format!("{time} by the system clock"),
-            Source::Floor(word) => {
-                format!("{time} by {word}; clock untrusted: it says {system}, which has passed")
-            }
+        let doubts = updater.doubts(system)?;
+        let by = match source {
+            Source::SystemClock => "the system clock".to_owned(),
+            Source::Floor(word) => word.to_string(),
         };
         let next = boot.next.map_or("none".to_owned(), |slot| slot.to_string());
         let new = state.installation.new_firmware();
@@ -30,9 +30,10 @@ impl Status {
             "Firmware      {} in slot {} (security version {} or higher)\n\
              Booted        slot {}; next start: {next}\n\
              Installation  {}\n\
-             Time          {clock}",
+             Time          {time} by {by}",
             state.running.version, state.slot, state.security_floor, boot.booted, installation,
         );
+        text.push_str(&clock(system, &doubts));
         for failure in &state.failed {
             text.push_str(&format!(
                 "\nFailed        {} on {}: {}",
@@ -42,9 +43,21 @@ impl Status {
         let value = serde_json::json!({
             "running": state.running, "slot": state.slot, "security_floor": state.security_floor,
             "booted": boot.booted, "next": boot.next, "installation": state.installation, "failed": state.failed,
-            "reference_time": time, "clock_trusted": source == Source::SystemClock, "system_time": system,
+            "reference_time": time, "clock_trusted": doubts.is_empty(), "clock_doubts": doubts, "system_time": system,
         });
         output::answer(context.json, &value, &text);
         Ok(())
     }
+}
+
+/// What is to be said of the clock, with a line for each reason.
+fn clock(system: Timestamp, doubts: &[Doubt]) -> String {
+    if doubts.is_empty() {
+        return "; clock plausible".to_owned();
+    }
+    let mut text = format!("; clock untrusted: it says {system}");
+    for doubt in doubts {
+        text.push_str(&format!("\n              {doubt}"));
+    }
+    text
 }

@@ -170,6 +170,49 @@ fn reads_the_former_form_and_what_it_writes() {
     assert_eq!(floor.time(), time("2026-01-08"));
 }
 
+#[test]
+fn says_what_speaks_against_the_clock() {
+    let known = Known {
+        newest_certificate: Some((time("2026-02-01"), "CN=alice".to_owned())),
+        expiry: vec![
+            (RoleName::root(), time("2027-01-01")),
+            (RoleName::targets(), time("2026-07-01")),
+        ],
+    };
+    let said = |day: &str, floor: TimeFloor, known: &Known| {
+        let doubts = doubts(time(day), floor, known);
+        doubts.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let built = built("2026-01-01");
+    // The first start: nothing was signed yet, and nothing is said to be.
+    let behind = "it is behind: 2026-01-01T00:00:00Z has passed by the firmware's build time";
+    assert_eq!(said("1970-01-01", built, &Known::default()), [behind]);
+    assert!(said("2026-01-01", built, &Known::default()).is_empty());
+
+    let signed = built.raised(issued("-", "2026-03-01", "2026-03-01"));
+    let by_targets = "it is behind: 2026-03-01T00:00:00Z has passed by signed targets metadata";
+    let by_certificate = "it is behind: the certificate of CN=alice in trusted metadata is valid from 2026-02-01T00:00:00Z";
+    assert_eq!(
+        said("1970-01-01", signed, &known),
+        [by_targets, by_certificate]
+    );
+    assert_eq!(said("2026-02-15", signed, &known), [by_targets]);
+    assert!(said("2026-03-01", signed, &known).is_empty());
+    let ahead = |role: &str, day: &str| {
+        format!(
+            "it is ahead, or nothing newer has come for long: trusted {role} metadata expired at {day}T00:00:00Z"
+        )
+    };
+    assert_eq!(
+        said("2026-07-01", signed, &known),
+        [ahead("targets", "2026-07-01")]
+    );
+    assert_eq!(
+        said("2040-01-01", signed, &known),
+        [ahead("root", "2027-01-01"), ahead("targets", "2026-07-01")]
+    );
+}
+
 fn moment() -> impl Strategy<Value = Option<Timestamp>> {
     let seconds = -1_000_000..100_000_000_i64;
     proptest::option::weighted(0.8, seconds.prop_map(Timestamp::from_unix_seconds))
