@@ -29,7 +29,7 @@ use metadata_schema::trusted::RootWalk;
 use updater::error::Error;
 use updater::metadata_store::MetadataStore;
 use updater::refresh::Client;
-use updater::transport::http::{self, Http};
+use updater::transport::http::{Http, Settings};
 use updater::trust::Trust;
 
 pub use artifact::file_name;
@@ -145,8 +145,8 @@ async fn download(arguments: &Arguments, store: &MetadataStore) -> Result<(), Fa
 }
 
 fn transport(metadata: &str, targets: &str) -> Result<Http, Failure> {
-    let client = http::client_without_tls().map_err(Error::from)?;
-    Ok(Http::new(client, metadata, targets))
+    let usual = Settings::default();
+    Ok(Http::without_tls(&usual, metadata, targets).map_err(Error::from)?)
 }
 
 fn client<'a>(transport: &'a mut Http, store: &'a MetadataStore, trust: &'a Trust) -> Client<'a> {

@@ -4,7 +4,7 @@
 use tests::simulator::serve::Served;
 use tests::simulator::{Delegation, Describe, Fault, Plan, Simulator, TestClient};
 use updater::transport::folder::Folder;
-use updater::transport::http::{Http, client_without_tls};
+use updater::transport::http::{Http, Settings};
 
 fn plan() -> Plan {
     Plan::new("simulator", "2030-01-01T00:00:00Z".parse().unwrap())
@@ -162,11 +162,12 @@ fn it_is_the_same_over_http_and_as_a_folder() {
         let folder = tempfile::tempdir().unwrap();
         memory.dump(folder.path()).unwrap();
         let served = Served::start(memory.clone()).unwrap();
-        let mut http = Http::new(
-            client_without_tls().unwrap(),
+        let mut http = Http::without_tls(
+            &Settings::default(),
             &served.metadata_url(),
             &served.targets_url(),
-        );
+        )
+        .unwrap();
         let mut dumped = Folder::new(folder.path());
         for path in ["top", "a/x", "a/b1"] {
             let expected = TestClient::new(&mut memory)

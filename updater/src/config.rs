@@ -3,6 +3,8 @@
 //! `updater.toml` is read first, then `updater.d/*.toml` beside it in the order of their names; a later value replaces an earlier
 //! one, tables are merged. Members that are not known are refused. `docs/INTEGRATION.md` shows a complete file.
 
+mod network;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +15,7 @@ use metadata_schema::time::Timestamp;
 use serde::Deserialize;
 
 use crate::error::ConfigError;
+pub use network::NetworkConfig;
 
 /// Longest configuration file, in bytes.
 const MAX_LENGTH: u64 = 1024 * 1024;
@@ -25,6 +28,9 @@ pub struct Config {
     pub device: DeviceConfig,
     /// Where it asks.
     pub server: ServerConfig,
+    /// How it gets there, and its patience.
+    #[serde(default)]
+    pub network: NetworkConfig,
     /// What it believes.
     pub trust: TrustConfig,
     /// Who it is.

@@ -1,6 +1,7 @@
 //! Telling the server what happened. A report that cannot be sent is kept and sent later; it never decides anything.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use device_pki::{DeviceReport, durable};
 use reqwest::Client;
@@ -11,6 +12,8 @@ use crate::error::StoreError;
 const MAX_WAITING: usize = 32;
 /// Longest report, in bytes.
 const MAX_LENGTH: u64 = 64 * 1024;
+/// Longest that sending one may take.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Reports that wait in a folder, one file each.
 #[derive(Clone, Debug)]
@@ -62,6 +65,7 @@ impl Outbox {
             let request = client
                 .post(url)
                 .header(reqwest::header::CONTENT_TYPE, "application/json")
+                .timeout(PATIENCE)
                 .body(text);
             match request.send().await {
                 // The server will never take a report that it calls malformed or not this device's: asking again would

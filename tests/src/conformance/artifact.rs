@@ -79,6 +79,7 @@ pub(super) async fn fetch(
         part: Part::Targets,
         path: target.file_path(),
         offset: 0,
+        most: target.length().most(),
     };
     let differs = |source| Error::Target {
         path: target.path().to_string(),

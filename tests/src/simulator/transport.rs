@@ -31,7 +31,11 @@ pub(super) fn open(
 ) -> Result<Option<Box<dyn Body>>, TransportError> {
     if let Some(Fault::Status(status)) = fault {
         let url = name.to_owned();
-        return Err(TransportError::Status { url, status });
+        return Err(TransportError::Status {
+            url,
+            status,
+            retry_after: None,
+        });
     }
     let Some(bytes) = bytes else {
         return Ok(None);

@@ -10,7 +10,8 @@ pub fn of(error: &Error) -> ExitCode {
         Error::Transport(
             TransportError::NotAccepted { .. }
             | TransportError::ServerRefused { .. }
-            | TransportError::Url { .. },
+            | TransportError::Url { .. }
+            | TransportError::Unusable { .. },
         ) => 8,
         // More than there may be is an attack or a broken mirror, and does not pass by waiting.
         Error::Transport(TransportError::TooLong { .. }) => 4,

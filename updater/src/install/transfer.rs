@@ -55,6 +55,7 @@ fn delta_is_at_fault(error: &Error) -> bool {
             | Error::Missing { .. }
             | Error::ManifestPath { .. }
             | Error::Running { .. }
+            | Error::Transport(TransportError::TooLong { .. })
     )
 }
 
@@ -209,6 +210,7 @@ impl Transfer<'_, '_> {
             part: Part::Targets,
             path,
             offset: *offset,
+            most: job.target.length().most(),
         };
         let body = self.client.transport.open(&request).await?;
         let mut body = body.ok_or_else(|| Error::Missing {

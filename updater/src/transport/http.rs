@@ -1,351 +1,313 @@
-//! HTTP over mutual TLS.
+//! HTTP over mutual TLS: HTTP/2 where the server speaks it, so that all requests of a run share one connection.
 
-use std::time::{Duration, Instant};
+mod base;
+mod body;
+mod failure;
+mod proxy;
+mod redirect;
+mod retry;
 
-use bytes::Bytes;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::header::RANGE;
-use reqwest::{Client, ClientBuilder, Response, StatusCode};
+use std::sync::Arc;
+use std::time::Duration;
 
-use super::{Answer, Body, Part, Request, Transport};
+use reqwest::header::{
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_RANGE, HeaderMap, HeaderValue, RANGE,
+};
+use reqwest::{Client, ClientBuilder, Response, StatusCode, Url};
+use tokio::time::timeout;
+
+use super::{Answer, Body, NetworkLimits, Part, Request, Transport};
 use crate::error::TransportError;
+use base::Base;
+use body::{HttpBody, Share};
+pub use proxy::Proxy;
 
-/// Everything but the unreserved characters of RFC 3986, section 2.3, is percent-encoded in a path segment.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
-/// Longest silence before a connection is given up.
-const SILENCE: Duration = Duration::from_secs(30);
-/// Least that must arrive within each [`WINDOW`], in bytes: 512 per second.
-const LEAST: u64 = 512 * 60;
-const WINDOW: Duration = Duration::from_secs(60);
-/// Attempts at a request, and the pause before the second one; each pause is twice the one before.
-const ATTEMPTS: u32 = 3;
-const PAUSE: Duration = Duration::from_millis(300);
-/// Most redirects that are followed.
-const REDIRECTS: usize = 3;
+/// Most header fields of an answer.
+const MAX_HEADERS: usize = 64;
+/// Longest header list of an answer over HTTP/2, in bytes. (Over HTTP/1.1 the library reads at most 400 KiB.)
+const MAX_HEAD: u32 = 16 * 1024;
+/// Bytes that a server may send ahead over HTTP/2: what of a payload may stand in memory before it is taken.
+const WINDOW: u32 = 512 * 1024;
+/// Most of an answer without a file that is read, so that the connection can be used again.
+const MAX_REMAINDER: usize = 16 * 1024;
+
+/// How files are fetched.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// What a server may ask of the device's patience.
+    pub limits: NetworkLimits,
+    /// The way to the server.
+    pub proxy: Proxy,
+}
 
 /// Fetches over HTTP.
 #[derive(Clone, Debug)]
 pub struct Http {
     client: Client,
-    metadata: String,
-    targets: String,
-}
-
-/// An HTTP client with these TLS settings, that refuses to speak without TLS.
-///
-/// # Errors
-/// If it cannot be built.
-pub fn client(tls: rustls::ClientConfig) -> Result<Client, TransportError> {
-    built(builder(tls).https_only(true))
-}
-
-/// An HTTP client that speaks without TLS, too, and trusts no server in particular: for repositories that are on no device's
-/// way, such as those of a conformance test. What it fetches is verified like everything else.
-///
-/// # Errors
-/// If it cannot be built.
-pub fn client_without_tls() -> Result<Client, TransportError> {
-    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let unusable = |e: rustls::Error| TransportError::NoAnswer {
-        url: "TLS settings".to_owned(),
-        source: e.into(),
-    };
-    let tls = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(unusable)?
-        .with_root_certificates(rustls::RootCertStore::empty())
-        .with_no_client_auth();
-    built(builder(tls))
-}
-
-fn built(builder: ClientBuilder) -> Result<Client, TransportError> {
-    let unusable = |e: reqwest::Error| TransportError::NoAnswer {
-        url: "TLS settings".to_owned(),
-        source: e.into(),
-    };
-    builder.build().map_err(unusable)
-}
-
-fn builder(tls: rustls::ClientConfig) -> ClientBuilder {
-    Client::builder()
-        .tls_backend_preconfigured(tls)
-        .connect_timeout(SILENCE)
-        .read_timeout(SILENCE)
-        .redirect(reqwest::redirect::Policy::limited(REDIRECTS))
-        .user_agent(concat!("updater/", env!("CARGO_PKG_VERSION")))
+    metadata: Base,
+    targets: Base,
+    limits: NetworkLimits,
 }
 
 impl Http {
-    /// Fetches below these base URLs.
-    pub fn new(client: Client, metadata: &str, targets: &str) -> Self {
-        let base = |url: &str| format!("{}/", url.trim_end_matches('/'));
-        Self {
-            client,
-            metadata: base(metadata),
-            targets: base(targets),
-        }
+    /// Fetches below these base URLs with these TLS settings, and refuses to speak without TLS.
+    ///
+    /// # Errors
+    /// If a URL or the proxy cannot be used.
+    pub fn new(
+        tls: rustls::ClientConfig,
+        settings: &Settings,
+        metadata: &str,
+        targets: &str,
+    ) -> Result<Self, TransportError> {
+        let builder = builder(tls, settings)?.https_only(true);
+        Self::with(builder, settings, [metadata, targets], false)
     }
 
-    fn url(&self, request: &Request) -> String {
-        match request.part {
-            // A metadata file stands directly under its base, whatever the name of its role.
-            Part::Metadata => format!(
-                "{}{}",
-                self.metadata,
-                utf8_percent_encode(&request.path, SEGMENT)
-            ),
-            Part::Targets => format!("{}{}", self.targets, encode_path(&request.path)),
-        }
+    /// The same without TLS, and trusting no server in particular: for repositories that are on no device's way, such as those
+    /// of a conformance test. What it fetches is verified like everything else.
+    ///
+    /// # Errors
+    /// If a URL or the proxy cannot be used.
+    pub fn without_tls(
+        settings: &Settings,
+        metadata: &str,
+        targets: &str,
+    ) -> Result<Self, TransportError> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let tls = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|e| unusable(e.into()))?
+            .with_root_certificates(rustls::RootCertStore::empty())
+            .with_no_client_auth();
+        let builder = builder(tls, settings)?;
+        Self::with(builder, settings, [metadata, targets], true)
     }
 
-    async fn ask(&self, url: &str, offset: u64) -> Result<Response, TransportError> {
-        let mut pause = PAUSE;
+    fn with(
+        builder: ClientBuilder,
+        settings: &Settings,
+        [metadata, targets]: [&str; 2],
+        clear: bool,
+    ) -> Result<Self, TransportError> {
+        Ok(Self {
+            client: builder.build().map_err(|e| unusable(e.into()))?,
+            metadata: Base::new(Part::Metadata, metadata, clear)?,
+            targets: Base::new(Part::Targets, targets, clear)?,
+            limits: settings.limits.clone(),
+        })
+    }
+
+    /// What it asks with: for other requests to the same server. It follows no redirects.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Asks until there is an answer that says something about the file, following redirects.
+    async fn ask(&self, request: &Request) -> Result<Response, TransportError> {
+        let begin = self.describe(request);
+        let parse = |text: &str| {
+            Url::parse(text).map_err(|e| TransportError::Url {
+                what: "URL of a file",
+                url: text.to_owned(),
+                why: e.to_string(),
+            })
+        };
+        let mut url = parse(&begin)?;
+        for _ in 0..=self.limits.redirects {
+            let answer = self.ask_at(&url, request.offset).await?;
+            match redirect::next(request.part, &url, &answer)? {
+                None => return Ok(answer),
+                Some(next) => url = next,
+            }
+        }
+        Err(TransportError::Redirect {
+            url: begin,
+            to: url.to_string(),
+            why: format!("more than {} redirects in a row", self.limits.redirects),
+        })
+    }
+
+    /// Asks at one URL, again if what went wrong may pass.
+    async fn ask_at(&self, url: &Url, offset: u64) -> Result<Response, TransportError> {
         let mut attempt = 1;
         loop {
-            let mut request = self.client.get(url);
-            if offset > 0 {
-                request = request.header(RANGE, format!("bytes={offset}-"));
-            }
-            let failed = match request.send().await {
-                Ok(answer) if answer.status().is_server_error() => TransportError::Status {
-                    url: url.to_owned(),
-                    status: answer.status().as_u16(),
-                },
+            let (failed, asked_for) = match self.ask_once(url, offset).await {
+                Ok(answer) if retry::may_pass(answer.status()) => {
+                    let asked_for = retry::asked_for(answer.headers());
+                    (bad_status(url, &answer, asked_for), asked_for)
+                }
                 Ok(answer) => return Ok(answer),
-                Err(e) => failed_to_answer(url, e),
+                Err(e @ TransportError::NoAnswer { .. }) => (e, None),
+                Err(e) => return Err(e),
             };
-            if matches!(
-                failed,
-                TransportError::NotAccepted { .. } | TransportError::ServerRefused { .. }
-            ) {
+            let asked_for = asked_for.unwrap_or_default();
+            if attempt >= self.limits.attempts || asked_for > self.limits.retry_after {
                 return Err(failed);
             }
-            if attempt >= ATTEMPTS {
-                return Err(failed);
-            }
-            tracing::debug!(url, attempt, error = %failed, "asking again");
-            tokio::time::sleep(with_jitter(pause)).await;
+            tracing::debug!(%url, attempt, error = %failed, "asking again");
+            let pause = super::with_jitter(self.limits.pause_after(attempt));
+            tokio::time::sleep(asked_for.saturating_add(pause)).await;
             attempt = attempt.saturating_add(1);
-            pause = pause.saturating_mul(2);
         }
     }
-}
 
-/// Why there is no answer: by the server's word about our certificate, or for any other reason.
-fn failed_to_answer(url: &str, error: reqwest::Error) -> TransportError {
-    use rustls::AlertDescription as A;
-    let url = url.to_owned();
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
-    while let Some(e) = cause {
-        // An I/O error carries the TLS error inside, not as its source.
-        let inner = e
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref);
-        let tls = inner.and_then(|e| e.downcast_ref::<rustls::Error>());
-        let tls = tls.or_else(|| e.downcast_ref());
-        if let Some(rustls::Error::InvalidCertificate(why)) = tls {
-            let why = in_words(why);
-            return TransportError::ServerRefused { url, why };
+    async fn ask_once(&self, url: &Url, offset: u64) -> Result<Response, TransportError> {
+        let mut request = self.client.get(url.clone());
+        if offset > 0 {
+            request = request.header(RANGE, format!("bytes={offset}-"));
         }
-        if let Some(rustls::Error::AlertReceived(
-            alert @ (A::BadCertificate
-            | A::UnsupportedCertificate
-            | A::CertificateRevoked
-            | A::CertificateExpired
-            | A::CertificateUnknown
-            | A::CertificateRequired
-            | A::UnknownCA
-            | A::AccessDenied),
-        )) = tls
-        {
-            let alert = format!("{alert:?}");
-            return TransportError::NotAccepted { url, alert };
+        // A connection first, if there is none, and then the head of the answer.
+        let patience = self.limits.connect.saturating_add(self.limits.silence);
+        match timeout(patience, request.send()).await {
+            Ok(sent) => sent.map_err(|e| failure::no_answer(url.as_str(), e)),
+            Err(_) => Err(TransportError::NoAnswer {
+                url: url.to_string(),
+                source: format!("nothing came for {} s", patience.as_secs_f32()).into(),
+            }),
         }
-        cause = e.source();
     }
-    TransportError::NoAnswer {
-        url,
-        source: error.without_url().into(),
+
+    /// Reads what an answer without a file says, so that the connection can be used again. It may say little, and soon.
+    async fn pass_over(&self, mut answer: Response) {
+        let mut length = 0_usize;
+        let read = async {
+            while let Ok(Some(piece)) = answer.chunk().await {
+                length = length.saturating_add(piece.len());
+                if length > MAX_REMAINDER {
+                    break;
+                }
+            }
+        };
+        let _read_or_not = timeout(self.limits.silence, read).await;
     }
-}
 
-/// What is wrong with the server's certificate.
-fn in_words(why: &rustls::CertificateError) -> String {
-    use rustls::CertificateError as E;
-    match why {
-        E::Expired | E::ExpiredContext { .. } => "it has expired".to_owned(),
-        E::NotValidYet | E::NotValidYetContext { .. } => "it is not valid yet".to_owned(),
-        E::NotValidForName | E::NotValidForNameContext { .. } => {
-            "it is not for the name in the URL".to_owned()
-        }
-        E::Revoked => "it was revoked".to_owned(),
-        E::UnknownIssuer => "it does not lead to the trust anchor".to_owned(),
-        E::InvalidPurpose | E::InvalidPurposeContext { .. } => {
-            "it is not an API server's".to_owned()
-        }
-        E::Other(other) => other.0.to_string(),
-        other => other.to_string(),
+    async fn found(
+        &self,
+        request: &Request,
+        answer: Response,
+    ) -> Result<Option<Box<dyn Body>>, TransportError> {
+        let url = answer.url().to_string();
+        let share = match answer.status() {
+            // A server that ignores ranges sends everything: what is not wanted is passed over.
+            StatusCode::OK => Share {
+                skip: request.offset,
+                most: request.most,
+            },
+            StatusCode::PARTIAL_CONTENT if request.offset > 0 => {
+                begins_at(&url, &answer, request.offset)?;
+                Share {
+                    skip: 0,
+                    most: request.most.saturating_sub(request.offset),
+                }
+            }
+            StatusCode::NOT_FOUND | StatusCode::FORBIDDEN | StatusCode::GONE => {
+                self.pass_over(answer).await;
+                return Ok(None);
+            }
+            // The file is shorter than it should be: what is missing is not there.
+            StatusCode::RANGE_NOT_SATISFIABLE if request.offset > 0 => {
+                self.pass_over(answer).await;
+                return Ok(None);
+            }
+            _ => return Err(bad_status(answer.url(), &answer, None)),
+        };
+        as_it_is(&url, &answer)?;
+        let body = HttpBody::new(url, answer, share, &self.limits)?;
+        Ok(Some(Box::new(body)))
     }
-}
-
-/// Percent-encodes each segment of a path, and nothing between them.
-pub fn encode_path(path: &str) -> String {
-    let segments: Vec<String> = path
-        .split('/')
-        .map(|s| utf8_percent_encode(s, SEGMENT).to_string())
-        .collect();
-    segments.join("/")
-}
-
-/// Between half of `pause` and all of it, so that many devices do not come back at once.
-fn with_jitter(pause: Duration) -> Duration {
-    let mut byte = [0];
-    let _no_randomness_no_jitter = getrandom::fill(&mut byte);
-    let share = u32::from(byte[0]);
-    pause / 2 + (pause / 512).saturating_mul(share)
 }
 
 impl Transport for Http {
     fn open<'a>(&'a mut self, request: &'a Request) -> Answer<'a, Option<Box<dyn Body>>> {
         Box::pin(async move {
-            let url = self.url(request);
-            let answer = self.ask(&url, request.offset).await?;
-            match answer.status() {
-                StatusCode::OK => {
-                    // A server that ignores ranges sends everything: what is not wanted is passed over.
-                    let skip = request.offset;
-                    Ok(body(HttpBody {
-                        url,
-                        answer,
-                        received: 0,
-                        skip,
-                        window: Window::new(),
-                    }))
-                }
-                StatusCode::PARTIAL_CONTENT if request.offset > 0 => {
-                    starts_at(&answer, request.offset).ok_or(TransportError::Status {
-                        url: url.clone(),
-                        status: 206,
-                    })?;
-                    Ok(body(HttpBody {
-                        url,
-                        answer,
-                        received: 0,
-                        skip: 0,
-                        window: Window::new(),
-                    }))
-                }
-                StatusCode::NOT_FOUND | StatusCode::FORBIDDEN | StatusCode::GONE => Ok(None),
-                // The file is shorter than it should be: what is missing is not there.
-                StatusCode::RANGE_NOT_SATISFIABLE if request.offset > 0 => Ok(None),
-                status => Err(TransportError::Status {
-                    url,
-                    status: status.as_u16(),
-                }),
-            }
+            let answer = self.ask(request).await?;
+            self.found(request, answer).await
         })
+    }
+
+    fn describe(&self, request: &Request) -> String {
+        match request.part {
+            Part::Metadata => self.metadata.metadata(&request.path),
+            Part::Targets => self.targets.target(&request.path),
+        }
+    }
+
+    fn limits(&self) -> &NetworkLimits {
+        &self.limits
+    }
+}
+
+fn builder(
+    mut tls: rustls::ClientConfig,
+    settings: &Settings,
+) -> Result<ClientBuilder, TransportError> {
+    let limits = &settings.limits;
+    // The library leaves this to whoever makes the TLS settings (RFC 7301).
+    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    // Files are hashed as they are sent, so they are to be sent as they are.
+    let identity = HeaderValue::from_static("identity");
+    let headers = HeaderMap::from_iter([(ACCEPT_ENCODING, identity)]);
+    // A dead HTTP/2 connection would otherwise be asked again and again.
+    let probe = (limits.silence / 2).max(Duration::from_millis(1));
+    let builder = Client::builder()
+        .tls_backend_preconfigured(tls)
+        .connect_timeout(limits.connect)
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+        .user_agent(concat!("updater/", env!("CARGO_PKG_VERSION")))
+        .default_headers(headers)
+        .http1_max_headers(MAX_HEADERS)
+        .http2_max_header_list_size(MAX_HEAD)
+        .http2_initial_stream_window_size(WINDOW)
+        .http2_initial_connection_window_size(WINDOW)
+        .http2_keep_alive_interval(probe)
+        .http2_keep_alive_timeout(probe);
+    settings.proxy.apply(builder)
+}
+
+fn unusable(source: Box<dyn std::error::Error + Send + Sync>) -> TransportError {
+    TransportError::Unusable { source }
+}
+
+fn bad_status(url: &Url, answer: &Response, retry_after: Option<Duration>) -> TransportError {
+    TransportError::Status {
+        url: url.to_string(),
+        status: answer.status().as_u16(),
+        retry_after,
     }
 }
 
 /// Whether a partial answer begins where it should (RFC 9110, section 14.4).
-fn starts_at(answer: &Response, offset: u64) -> Option<()> {
-    let range = answer
-        .headers()
-        .get(reqwest::header::CONTENT_RANGE)?
-        .to_str()
-        .ok()?;
-    let first = range.strip_prefix("bytes ")?.split('-').next()?;
-    (first.parse() == Ok(offset)).then_some(())
-}
-
-fn body(body: HttpBody) -> Option<Box<dyn Body>> {
-    Some(Box::new(body))
-}
-
-struct HttpBody {
-    url: String,
-    answer: Response,
-    received: u64,
-    skip: u64,
-    window: Window,
-}
-
-/// How much has come lately: a server that sends a byte now and then must not hold a device for years.
-struct Window {
-    begin: Instant,
-    received: u64,
-}
-
-impl Window {
-    fn new() -> Self {
-        Self {
-            begin: Instant::now(),
-            received: 0,
-        }
+fn begins_at(url: &str, answer: &Response, offset: u64) -> Result<(), TransportError> {
+    let range = answer.headers().get(CONTENT_RANGE);
+    let range = range
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let first = range
+        .strip_prefix("bytes ")
+        .and_then(|range| range.split('-').next())
+        .and_then(|first| first.parse().ok());
+    if first == Some(offset) {
+        return Ok(());
     }
-
-    /// Whether enough comes.
-    fn takes(&mut self, length: u64) -> bool {
-        self.received = self.received.saturating_add(length);
-        if self.begin.elapsed() < WINDOW {
-            return true;
-        }
-        let enough = self.received >= LEAST;
-        *self = Self::new();
-        enough
-    }
+    Err(TransportError::WrongRange {
+        url: url.to_owned(),
+        offset,
+        found: range.chars().take(100).collect(),
+    })
 }
 
-impl Body for HttpBody {
-    fn piece(&mut self) -> Answer<'_, Option<Bytes>> {
-        Box::pin(async move {
-            loop {
-                let piece = self
-                    .answer
-                    .chunk()
-                    .await
-                    .map_err(|e| TransportError::BrokeOff {
-                        url: self.url.clone(),
-                        received: self.received,
-                        source: e.without_url().into(),
-                    })?;
-                let Some(mut piece) = piece else {
-                    return Ok(None);
-                };
-                let length = u64::try_from(piece.len()).unwrap_or(u64::MAX);
-                self.received = self.received.saturating_add(length);
-                if !self.window.takes(length) {
-                    let url = self.url.clone();
-                    return Err(TransportError::TooSlow { url });
-                }
-                let skipped = self.skip.min(length);
-                self.skip = self.skip.saturating_sub(skipped);
-                let _passed_over = piece.split_to(usize::try_from(skipped).unwrap_or(0));
-                if !piece.is_empty() {
-                    return Ok(Some(piece));
-                }
-            }
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn paths_are_encoded_exactly() {
-        for (path, encoded) in [
-            (
-                "router-x/stable.release.json",
-                "router-x/stable.release.json",
-            ),
-            ("a b/c#d?e%f", "a%20b/c%23d%3Fe%25f"),
-            ("é/+", "%C3%A9/%2B"),
-        ] {
-            assert_eq!(super::encode_path(path), encoded);
+/// Whether the file is sent as it is: a compressed one is another one, and nothing here would unpack it.
+fn as_it_is(url: &str, answer: &Response) -> Result<(), TransportError> {
+    let encoding = answer.headers().get(CONTENT_ENCODING);
+    match encoding.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()) {
+        Some(encoding) if !encoding.eq_ignore_ascii_case("identity") => {
+            Err(TransportError::Encoded {
+                url: url.to_owned(),
+                encoding: encoding.chars().take(100).collect(),
+            })
         }
+        _ => Ok(()),
     }
 }

@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::error::{Error, StoreError};
 use crate::metadata_store::MetadataStore;
 use crate::refresh::Client;
-use crate::transport::http::{self, Http};
+use crate::transport::http::Http;
 use crate::trust::Trust;
 
 /// Longest trust anchor, in bytes.
@@ -21,7 +21,6 @@ const MAX_ANCHOR: u64 = 64 * 1024;
 pub(super) struct Network {
     pub(super) store: MetadataStore,
     pub(super) http: Http,
-    pub(super) requests: reqwest::Client,
     pub(super) trust: Trust,
 }
 
@@ -40,15 +39,15 @@ impl Network {
         };
         let identity = identity.map_err(Error::Identity)?;
         let tls = tls::device_client(&identity, &trust).map_err(Error::Identity)?;
-        let client = http::client(tls)?;
+        let server = &config.server;
         Ok(Self {
             store,
             http: Http::new(
-                client.clone(),
-                &config.server.metadata,
-                &config.server.targets,
-            ),
-            requests: client,
+                tls,
+                &config.network.settings(),
+                &server.metadata,
+                &server.targets,
+            )?,
             trust: Trust::Pki {
                 anchor: Box::new(anchor),
                 minimum: config.trust.minimum_thresholds,

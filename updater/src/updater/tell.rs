@@ -58,7 +58,7 @@ impl Updater {
         };
         match (Network::open(&self.config, now), self.outbox()) {
             (Ok(network), Ok(outbox)) => {
-                outbox.send(&network.requests, url).await;
+                outbox.send(network.http.client(), url).await;
             }
             (Err(e), _) | (_, Err(e)) => tracing::warn!(error = %e, "reports wait"),
         }
