@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use tests::simulator::serve::Served;
-use tests::simulator::{Delegation, Describe, Fault, Plan, Simulator, TestClient};
+use tests::simulator::{Delegation, Describe, Fault, KeyKind, Plan, Simulator, TestClient};
 use updater::transport::folder::Folder;
 use updater::transport::http::{Http, Settings};
 
@@ -180,4 +180,37 @@ fn it_is_the_same_over_http_and_as_a_folder() {
         }
         assert_eq!(served.repository().take_requests(), memory.take_requests());
     }
+}
+
+#[test]
+fn keys_of_every_kind_sign_for_every_role() {
+    for keys in KeyKind::ALL {
+        let mut repository = repository(Plan { keys, ..plan() });
+        let device = TestClient::new(&mut repository);
+        let found = device.download(&mut repository, "a/b1").unwrap();
+        assert_eq!(found.unwrap(), b"3", "{keys:?}");
+        repository
+            .rotate("root")
+            .rotate("b")
+            .publish_root()
+            .publish();
+        let found = device.download(&mut repository, "a/b1").unwrap();
+        assert_eq!(found.unwrap(), b"3", "{keys:?}");
+    }
+}
+
+#[test]
+fn one_role_can_have_keys_of_all_kinds() {
+    let mut repository = repository(plan());
+    for kind in KeyKind::ALL {
+        repository.add_key_of(kind, "targets");
+    }
+    repository.set_threshold("targets", 11);
+    repository
+        .publish_root()
+        .publish_targets("targets")
+        .publish();
+    let device = TestClient::new(&mut repository);
+    let set = device.refresh(&mut repository).unwrap();
+    assert_eq!(set.targets().holders().len(), 11);
 }
