@@ -27,13 +27,13 @@ use rcgen::{
 
 use crate::certificate::Certificate;
 use crate::crl::Crl;
-use crate::csr::SubjectKey;
 use crate::entropy::Entropy;
 use crate::error::{Error, Result};
 use crate::key::KeyPair;
 use crate::name::Organisation;
 use crate::profile::{self, CaKind, Leaf, Validity};
 use crate::serial_number::SerialNumber;
+use crate::subject_key::SubjectKey;
 
 /// A CA: what it is, its certificate, and its private key.
 #[derive(Debug)]
@@ -146,15 +146,10 @@ impl Authority {
         if leaf.issuer() != self.kind {
             return refuse("another CA", self.kind.folder());
         }
-        if matches!(leaf, Leaf::FirmwareSigner(_)) && !key.is_ed25519() {
-            return refuse("Ed25519, as every firmware signer", "another algorithm");
+        if !matches!(leaf, Leaf::FirmwareSigner(_)) && !key.in_tls() {
+            return refuse("Ed25519, P-256 or P-384, for TLS", key.algorithm());
         }
-        self.sign(
-            leaf.params(&self.organisation)?,
-            key.rcgen(),
-            validity,
-            entropy,
-        )
+        self.sign(leaf.params(&self.organisation)?, key, validity, entropy)
     }
 
     /// Issues a revocation list.

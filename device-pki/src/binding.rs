@@ -14,6 +14,7 @@
 //! targets are revocation lists: the CA's own signature on them counts, and this role's keys are online.
 
 mod refusal;
+mod thresholds;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
@@ -32,42 +33,7 @@ use crate::path::{self, Purpose};
 use crate::revocations::{Revocations, Status};
 use crate::role::SignerRole;
 
-/// The least thresholds that a device accepts, whatever the metadata says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Thresholds {
-    root: u32,
-    targets: u32,
-    delegated: u32,
-    by_name: BTreeMap<RoleName, u32>,
-}
-
-impl Thresholds {
-    /// Thresholds of root, of targets, and of every delegated role but `pki`.
-    pub fn new(root: u32, targets: u32, delegated: u32) -> Self {
-        Self {
-            root,
-            targets,
-            delegated,
-            by_name: BTreeMap::new(),
-        }
-    }
-
-    /// Another threshold for one delegated role.
-    #[must_use]
-    pub fn with(mut self, role: RoleName, threshold: u32) -> Self {
-        self.by_name.insert(role, threshold);
-        self
-    }
-
-    fn of(&self, role: &RoleName) -> u32 {
-        match (role.as_str(), needs_certificate(role)) {
-            ("root", _) => self.root,
-            ("targets", _) => self.targets,
-            (_, false) => 1,
-            (_, true) => self.by_name.get(role).copied().unwrap_or(self.delegated),
-        }
-    }
-}
+pub use thresholds::{Roles, Thresholds};
 
 /// Admits the keys that certificates bind to the trust anchor.
 #[derive(Debug)]
@@ -163,7 +129,10 @@ impl Gate {
         };
         let chain = parse(key, chain)?;
         let leaf = chain.first().ok_or_else(|| refusal::no_certificate(key))?;
-        if leaf.ed25519().as_ref() != key.ed25519_bytes() || key.ed25519_bytes().is_none() {
+        let own = leaf
+            .subject_key()
+            .map_err(|e| refusal::unusable_key(leaf, &e))?;
+        if key.spki_der() != Some(&own.der()) {
             return Err(refusal::other_key(leaf, key));
         }
         if !leaf.roles().unwrap_or_default().contains(&wanted) {
@@ -203,7 +172,7 @@ impl SignerGate for Gate {
     }
 
     fn requirement(&self, role: &RoleName) -> Requirement {
-        Requirement::holders(self.thresholds.of(role))
+        self.thresholds.of(role)
     }
 }
 

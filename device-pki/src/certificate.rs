@@ -19,6 +19,7 @@ use crate::oid;
 use crate::pem_text;
 use crate::role::{self, SignerRole};
 use crate::serial_number::SerialNumber;
+use crate::subject_key::SubjectKey;
 
 /// Largest certificate that is read.
 pub const MAX_LENGTH: usize = 16 * 1024;
@@ -214,12 +215,12 @@ impl Certificate {
         &self.public_key
     }
 
-    /// The raw Ed25519 public key, if it is one.
-    pub fn ed25519(&self) -> Option<[u8; 32]> {
-        const PREFIX: [u8; 12] = [
-            0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
-        ];
-        self.public_key.strip_prefix(&PREFIX)?.try_into().ok()
+    /// The public key, in the form that all keys of its type have.
+    ///
+    /// # Errors
+    /// If it is no key of a type that we know.
+    pub fn subject_key(&self) -> Result<SubjectKey> {
+        SubjectKey::from_der("its public key", &self.public_key)
     }
 
     /// The subject key identifier in hex (RFC 5280, section 4.2.1.2).

@@ -86,8 +86,11 @@ pub enum Error {
     },
 
     /// A certification request proves no possession of its key (RFC 2986).
-    #[error("the certification request is not signed by its own key")]
-    RequestSignature,
+    #[error("the certification request is not signed by its own key: {reason}")]
+    RequestSignature {
+        /// Why.
+        reason: &'static str,
+    },
 
     /// A certificate would outlive its issuer, or has no lifetime at all.
     #[error(
@@ -221,7 +224,7 @@ impl Error {
             }
             Self::Ambiguous { .. } => "give the serial number of the certificate",
             Self::Validity { .. } => "renew the issuing CA first, or ask for a shorter validity",
-            Self::RequestSignature => "make the request again with the key that it is for",
+            Self::RequestSignature { .. } => "make the request again with the key that it is for",
             Self::TooLarge { .. } => "this is not the file that it should be",
             Self::Path { .. } => "ask with `device-pki inspect` what the certificate says",
             _ => return None,

@@ -13,7 +13,7 @@ pub(crate) fn of(error: &Error) -> ExitCode {
         | Error::Name { .. }
         | Error::Algorithm { .. }
         | Error::KeyMismatch { .. }
-        | Error::RequestSignature
+        | Error::RequestSignature { .. }
         | Error::Validity { .. }
         | Error::NotFound { .. }
         | Error::Ambiguous { .. }

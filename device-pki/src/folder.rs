@@ -62,7 +62,7 @@ pub struct Algorithms {
     pub root: KeyAlgorithm,
     /// The other CAs'.
     pub issuing: KeyAlgorithm,
-    /// Those of servers and devices. People who sign firmware always have Ed25519.
+    /// Those of servers and devices. Keys of people that are made here are for Ed25519.
     pub leaf: KeyAlgorithm,
 }
 

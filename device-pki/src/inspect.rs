@@ -54,6 +54,9 @@ fn certificate(certificate: &Certificate) -> Vec<String> {
             certificate.not_after()
         ),
     ];
+    if let Ok(key) = certificate.subject_key() {
+        lines.push(format!("  key        {}", key.algorithm()));
+    }
     let purposes = certificate.purposes();
     if !purposes.is_empty() {
         lines.push(format!("  purposes   {}", joined(&purposes)));

@@ -1,4 +1,4 @@
-//! Private keys: Ed25519 (RFC 8032) for those who sign firmware, ECDSA P-256 and P-384 for CAs, servers and devices.
+//! Private keys: Ed25519 (RFC 8032) for those who sign firmware with a key file, ECDSA P-256 and P-384 for CAs, servers and devices.
 
 pub(crate) mod pkcs8;
 mod store;

@@ -35,17 +35,17 @@ pub mod revocations;
 pub mod role;
 pub mod serial_number;
 pub mod signed;
+pub mod subject_key;
 #[cfg(test)]
 mod testing;
 pub mod tls;
 
 pub use anchor::TrustAnchor;
 pub use authority::{Authority, CrlContent};
-pub use binding::{Gate, Thresholds};
+pub use binding::{Gate, Roles, Thresholds};
 pub use certificate::Certificate;
 pub use channel::{Allowed, Channel};
 pub use crl::{Crl, crl_target_path};
-pub use csr::SubjectKey;
 pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
 pub use error::{Error, Result};
 pub use identity::{DeviceIdentity, Identity};
@@ -57,4 +57,5 @@ pub use report::{DeviceReport, ReportEvent};
 pub use revocations::Revocations;
 pub use role::SignerRole;
 pub use serial_number::SerialNumber;
+pub use subject_key::SubjectKey;
 pub use tls::{Clock, RevocationPolicy, Trust};

@@ -4,6 +4,9 @@ use pem::{EncodeConfig, LineEnding, Pem};
 
 use crate::error::{Error, Result};
 
+/// Longest text of a key or request.
+const MAX_SINGLE: usize = 32 * 1024;
+
 /// One PEM block.
 pub(crate) fn encode(label: &str, der: &[u8]) -> String {
     let config = EncodeConfig::new().set_line_ending(LineEnding::LF);
@@ -17,6 +20,22 @@ pub(crate) fn first(what: &str, text: &[u8]) -> Result<(String, Vec<u8>)> {
         (Some(block), None) => Ok((block.tag().to_owned(), block.into_contents())),
         (None, _) => Err(Error::malformed(what, "PEM", "there is no PEM block")),
         _ => Err(Error::malformed(what, "PEM", "more than one PEM block")),
+    }
+}
+
+/// The content of the only block in `text`, which must have this label. For keys and requests: `text` is bounded.
+pub(crate) fn only(what: &str, text: &[u8], label: &'static str) -> Result<Vec<u8>> {
+    let expected = "one PEM block";
+    if text.len() > MAX_SINGLE {
+        let reason = format!("{} bytes, at most {MAX_SINGLE}", text.len());
+        return Err(Error::malformed(what, expected, reason));
+    }
+    match <[_; 1]>::try_from(contents(what, text, label)?) {
+        Ok([der]) => Ok(der),
+        Err(several) => {
+            let reason = format!("{} blocks", several.len());
+            Err(Error::malformed(what, expected, reason))
+        }
     }
 }
 

@@ -12,7 +12,6 @@ use metadata_schema::time::Timestamp;
 use crate::authority::{Authority, CrlContent};
 use crate::certificate::Certificate;
 use crate::crl::Crl;
-use crate::csr::SubjectKey;
 use crate::entropy::SeededEntropy;
 use crate::folder::Algorithms;
 use crate::identity::Identity;
@@ -20,6 +19,7 @@ use crate::key::{FileKey, KeyAlgorithm, KeyPair};
 use crate::name::Organisation;
 use crate::profile::{ApiServer, CaKind, Device, FirmwareSigner, Leaf, Validity};
 use crate::revocations::Revocations;
+use crate::subject_key::SubjectKey;
 use crate::tls::{Clock, RevocationPolicy, Trust};
 use crate::{SigningKey, TrustAnchor};
 
@@ -152,6 +152,15 @@ impl TestPki {
         }
     }
 
+    /// The chain that the real CA issues to a person for a key of any type.
+    pub(crate) fn certify(&self, name: &str, roles: &[&str], key: &SubjectKey) -> Vec<Certificate> {
+        let leaf = Self::signer_leaf(name, roles);
+        let validity = Validity::days(start(), 365);
+        let mut entropy = self.entropy.borrow_mut();
+        let issued = self.firmware.issue(&leaf, key, validity, &mut *entropy);
+        vec![issued.unwrap(), self.firmware.certificate().clone()]
+    }
+
     pub(crate) fn device(&self, serial: &str) -> Identity {
         self.device_valid(serial, Validity::days(start(), 90))
     }
@@ -217,4 +226,23 @@ impl TestPki {
             clock: Clock::Fixed(now()),
         }
     }
+}
+
+/// Key pairs of the types that our own key files do not have, and of those that they do: P-256, P-384, RSA-3072, ML-DSA-44,
+/// -65, -87. Made once: RSA keys take long.
+pub(crate) fn other_keys() -> &'static [(&'static str, rcgen::KeyPair)] {
+    static KEYS: std::sync::OnceLock<Vec<(&str, rcgen::KeyPair)>> = std::sync::OnceLock::new();
+    KEYS.get_or_init(|| {
+        let make = |algorithm| rcgen::KeyPair::generate_for(algorithm).unwrap();
+        let rsa =
+            rcgen::KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_3072);
+        vec![
+            ("ECDSA P-256", make(&rcgen::PKCS_ECDSA_P256_SHA256)),
+            ("ECDSA P-384", make(&rcgen::PKCS_ECDSA_P384_SHA384)),
+            ("RSA", rsa.unwrap()),
+            ("ML-DSA-44", make(&rcgen::PKCS_ML_DSA_44)),
+            ("ML-DSA-65", make(&rcgen::PKCS_ML_DSA_65)),
+            ("ML-DSA-87", make(&rcgen::PKCS_ML_DSA_87)),
+        ]
+    })
 }

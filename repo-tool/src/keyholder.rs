@@ -23,7 +23,7 @@ impl Keyholder {
     /// Reads a chain of certificates in PEM, the person's own first, without the root CA.
     ///
     /// # Errors
-    /// If it is no such chain, or the person's key is not Ed25519.
+    /// If it is no such chain, or the person's key is of no type that we verify.
     pub fn from_pem(what: &str, text: &[u8]) -> Result<Self> {
         let chain = Certificate::chain_from_pem(what, text)?;
         let bad =
@@ -35,16 +35,8 @@ impl Keyholder {
         let leaf = chain
             .first()
             .ok_or_else(|| bad("a certificate chain", "nothing".to_owned()))?;
-        let bytes = leaf.ed25519().ok_or_else(|| {
-            bad(
-                "a certificate for an Ed25519 key",
-                "another algorithm".to_owned(),
-            )
-        })?;
-        Ok(Self {
-            key: PublicKey::ed25519(&bytes)?,
-            chain,
-        })
+        let key = leaf.subject_key()?.tuf_key().clone();
+        Ok(Self { key, chain })
     }
 
     /// Reads the chain from a file.

@@ -36,6 +36,10 @@ pub(super) fn other_key(leaf: &Certificate, key: &PublicKey) -> Refusal {
     ))
 }
 
+pub(super) fn unusable_key(leaf: &Certificate, error: &Error) -> Refusal {
+    Refusal(format!("{} is of no use here: {error}", named(leaf)))
+}
+
 pub(super) fn other_role(leaf: &Certificate, wanted: &SignerRole) -> Refusal {
     let roles = leaf.roles().unwrap_or_default();
     if roles.is_empty() {

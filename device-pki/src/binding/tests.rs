@@ -1,5 +1,7 @@
 //! Every condition of Bound(key, role), one refusal each.
 
+mod hybrid;
+mod keys;
 mod leaf;
 mod path;
 mod revocation;

@@ -12,8 +12,8 @@ const LIMIT: u64 = 32 * 1024;
 
 /// Certify a person who signs firmware
 ///
-/// The person makes the key and hands in a certification request or the public key; without either, the key is made here
-/// and encrypted with the passphrase of the CA keys.
+/// The person makes the key (Ed25519, ECDSA P-256 or P-384, RSA or ML-DSA) and hands in a certification request or the public
+/// key; without either, an Ed25519 key is made here and encrypted with the passphrase of the CA keys.
 #[derive(Debug, Args)]
 pub(super) struct IssueSignerArgs {
     /// Folder of the PKI
@@ -24,10 +24,10 @@ pub(super) struct IssueSignerArgs {
     /// What the person may sign: root, targets, or delegated:NAME; may be given several times
     #[arg(long = "role", required = true, value_name = "ROLE")]
     roles: Vec<SignerRole>,
-    /// Certification request in PEM (Ed25519); only its public key is taken
+    /// Certification request in PEM; only its public key is taken
     #[arg(long, value_name = "FILE", conflicts_with = "public_key")]
     csr: Option<PathBuf>,
-    /// Public key in PEM (Ed25519)
+    /// Public key in PEM
     #[arg(long, value_name = "FILE")]
     public_key: Option<PathBuf>,
     /// Days that the certificate is valid [default: 730]

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use super::{Ceremony, PkiFolder};
 use crate::certificate::Certificate;
-use crate::csr::SubjectKey;
 use crate::durable;
 use crate::error::{Error, Result};
 use crate::key::{KeyAlgorithm, KeyPair, Protection};
 use crate::profile::{Leaf, Validity};
+use crate::subject_key::SubjectKey;
 
 /// Leaf certificates reach this far back, for clocks that are behind.
 const BACKDATE: i64 = 60;

@@ -1,4 +1,4 @@
-//! A person who signs firmware: own certificate, own Ed25519 key, named roles.
+//! A person who signs firmware: own certificate, own key of any type that metadata can have, named roles.
 
 use rcgen::{CertificateParams, CustomExtension, ExtendedKeyUsagePurpose};
 

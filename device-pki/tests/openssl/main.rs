@@ -8,6 +8,8 @@
     reason = "a failing test may panic"
 )]
 
+mod people;
+
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -219,31 +221,9 @@ fn keys_load() {
 
 #[test]
 #[ignore = "needs the openssl command"]
-fn requests_and_keys_of_openssl_are_taken() {
+fn private_keys_of_openssl_are_taken() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
-    accepts(
-        path,
-        &["genpkey", "-algorithm", "ed25519", "-out", "ed.pem"],
-    );
-    accepts(
-        path,
-        &[
-            "req",
-            "-new",
-            "-key",
-            "ed.pem",
-            "-subj",
-            "/CN=Carol",
-            "-out",
-            "ed.csr",
-        ],
-    );
-    let text = std::fs::read(path.join("ed.csr")).unwrap();
-    let subject = device_pki::SubjectKey::from_request_pem("ed.csr", &text).unwrap();
-    let key = device_pki::KeyPair::load(&path.join("ed.pem"), None).unwrap();
-    assert_eq!(subject.der(), key.public_key_der());
-
     for curve in ["P-256", "P-384"] {
         let curve = format!("ec_paramgen_curve:{curve}");
         accepts(
