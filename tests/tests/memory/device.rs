@@ -1,0 +1,158 @@
+//! A device with a clock of its own and a state folder, against a simulated repository.
+
+use std::path::PathBuf;
+
+use metadata_schema::limits::Limits;
+use metadata_schema::time::{ReferenceTime, Timestamp};
+use tempfile::TempDir;
+use tests::simulator::{Editable, Plan, Simulator};
+use updater::clock::{Source, TimeFloor};
+use updater::config::MinimumThresholds;
+use updater::error::Error;
+use updater::metadata_store::MetadataStore;
+use updater::refresh::{Client, RunClock};
+use updater::state_store::StateStore;
+use updater::transport::Transport;
+use updater::trust::Trust;
+
+const DAY: i64 = 86_400;
+
+/// Midnight of a day.
+pub(crate) fn time(day: &str) -> Timestamp {
+    format!("{day}T00:00:00Z").parse().unwrap()
+}
+
+/// A repository that begins on a day: two of three for root, two of two for targets.
+pub(crate) fn repository(day: &str) -> Simulator {
+    Simulator::new(Plan::new("memory", time(day)))
+}
+
+/// The same, whose keyholders have certificates, valid for two years.
+pub(crate) fn certified(day: &str) -> Simulator {
+    Simulator::new(Plan::new("memory", time(day)).with_pki())
+}
+
+/// Issues metadata anew: it was issued on `day` and lasts for a year.
+pub(crate) fn issue<T: Editable>(document: &mut tests::simulator::Document<T>, day: &str) {
+    let common = document.edit().common_mut();
+    common.issued = Some(time(day));
+    common.expires = time(day).plus_seconds(365 * DAY);
+}
+
+/// Issues everything but root anew, on `day`, and publishes it.
+pub(crate) fn issue_all(repository: &mut Simulator, day: &str) {
+    for role in repository.roles() {
+        issue(repository.targets(&role), day);
+    }
+    issue(repository.snapshot(), day);
+    issue(repository.timestamp(), day);
+    repository.publish();
+}
+
+/// Issues root anew, on `day`, and publishes it.
+pub(crate) fn issue_root(repository: &mut Simulator, day: &str) {
+    issue(repository.root(), day);
+    repository.publish_root();
+}
+
+pub(crate) struct Device {
+    folder: TempDir,
+    pub(crate) trust: Trust,
+    pub(crate) limits: Limits,
+    /// The root that its firmware brought.
+    pub(crate) root: Vec<u8>,
+    /// When its firmware was built.
+    pub(crate) built: Timestamp,
+    /// What its system clock says.
+    pub(crate) system: Timestamp,
+}
+
+/// What a refresh came to.
+pub(crate) struct Refreshed {
+    pub(crate) reference: (ReferenceTime, Source),
+}
+
+impl Device {
+    /// A new device with the repository's first root; built, and its clock set, when the repository began.
+    pub(crate) fn new(repository: &mut Simulator) -> Self {
+        let trust = match repository.pki() {
+            None => Trust::Plain,
+            Some(pki) => Trust::Pki {
+                anchor: Box::new(pki.anchor()),
+                minimum: MinimumThresholds::default(),
+            },
+        };
+        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+        Self {
+            folder: folder.unwrap(),
+            trust,
+            limits: Limits::default(),
+            root: repository.root().of_version(1).unwrap().to_vec(),
+            built: repository.plan().now,
+            system: repository.plan().now,
+        }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn states(&self) -> StateStore {
+        StateStore::open(self.folder.path()).unwrap()
+    }
+
+    /// The stored floor, under the firmware's build time.
+    pub(crate) fn floor(&self) -> TimeFloor {
+        let stored = self.states().time_floor().unwrap();
+        stored.map_or(TimeFloor::factory(self.built), |floor| {
+            floor.at_least(self.built)
+        })
+    }
+
+    /// One run.
+    pub(crate) fn refresh(&self, transport: &mut dyn Transport) -> Result<Refreshed, Error> {
+        let states = self.states();
+        let mut clock = RunClock::new(self.system, self.floor(), Some(&states));
+        let store = MetadataStore::open(&self.path("metadata"))?;
+        let mut client = Client {
+            transport,
+            store: &store,
+            trust: &self.trust,
+            limits: self.limits.clone(),
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(client.refresh_by(&self.root, &mut clock))?;
+        Ok(Refreshed {
+            reference: clock.reference(),
+        })
+    }
+
+    /// The version in the stored file of a role; none if it is not there.
+    pub(crate) fn version(&self, stem: &str) -> Option<u64> {
+        let bytes = std::fs::read(self.path(&format!("metadata/{stem}.json"))).ok()?;
+        let json: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        json["signed"]["version"].as_u64()
+    }
+
+    /// The files in the history of the walk.
+    pub(crate) fn history(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.path("metadata/root_history")).unwrap();
+        let name = |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().file_name();
+        let mut names: Vec<String> = entries
+            .map(|entry| name(entry).into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+/// An error with all its causes.
+pub(crate) fn text(refreshed: Result<Refreshed, Error>) -> String {
+    match refreshed {
+        Ok(_) => panic!("it was accepted"),
+        Err(e) => e.in_one_line(),
+    }
+}

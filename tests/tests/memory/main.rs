@@ -1,0 +1,13 @@
+//! What a device remembers from run to run: its clock's floor, its root, its trusted files; and how it fares when that memory
+//! is cut off, damaged, or pushed too far by a thief.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::result_large_err,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+mod clock;
+mod device;
+mod root_walk;
