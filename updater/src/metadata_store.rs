@@ -5,6 +5,7 @@
 //! metadata/root_history/N.root.json     steps of a walk from there that has not come to its end
 //! metadata/{timestamp,snapshot,targets}.json, metadata/ROLE.json
 //! metadata/crls/SKI.crl                 revocation lists, the newest of each issuer
+//! metadata/offer.manifest               the manifest of the device's channel, so that an idle poll need not fetch it
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -21,6 +22,8 @@ const MAX_LENGTH: u64 = 64 * 1024 * 1024;
 const HISTORY: &str = "root_history";
 /// The folder of revocation lists.
 const CRLS: &str = "crls";
+/// The manifest; its name is no role's, for theirs end in `.json`.
+const MANIFEST: &str = "offer.manifest";
 
 /// The folder of trusted metadata.
 #[derive(Clone, Debug)]
@@ -165,6 +168,19 @@ impl MetadataStore {
     /// If the storage fails.
     pub fn save_crl(&self, ski: &str, bytes: &[u8]) -> Result<(), StoreError> {
         write(&self.crl(ski), bytes)
+    }
+
+    /// The manifest that was fetched last; none as well if it cannot be read, for it can be fetched again.
+    pub fn load_manifest(&self) -> Option<Vec<u8>> {
+        read(&self.folder.join(MANIFEST), MAX_LENGTH).ok().flatten()
+    }
+
+    /// Stores the manifest.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    pub fn save_manifest(&self, bytes: &[u8]) -> Result<(), StoreError> {
+        write(&self.folder.join(MANIFEST), bytes)
     }
 
     /// Where the file of a role stands.

@@ -205,6 +205,12 @@ impl Client<'_> {
     }
 }
 
+/// Whether bytes that are kept are the target that was signed, so that it need not be fetched.
+pub fn is_the_target(target: &VerifiedTarget, bytes: &[u8]) -> bool {
+    let mut check = target.hashes().checker(target.length());
+    check.update(bytes).and_then(|()| check.finish()).is_ok()
+}
+
 fn versioned(root: &AtRoot, version: metadata_schema::name::Version, name: &str) -> String {
     if root.root().consistent_snapshot {
         format!("{version}.{name}.json")

@@ -10,7 +10,7 @@ use metadata_schema::trusted::AtTargets;
 
 use crate::error::Error;
 use crate::lifecycle::{Firmware, ImageRef};
-use crate::refresh::Client;
+use crate::refresh::{Client, is_the_target};
 
 /// A release that a trusted role offers.
 #[derive(Clone, Debug)]
@@ -39,7 +39,15 @@ pub async fn find_offer(
     let Some(target) = client.find(set, &path).await? else {
         return Ok(None);
     };
-    let bytes = client.fetch_target(&target, MAX_LENGTH).await?;
+    let kept = client.store.load_manifest();
+    let bytes = match kept.filter(|bytes| is_the_target(&target, bytes)) {
+        Some(bytes) => bytes,
+        None => {
+            let bytes = client.fetch_target(&target, MAX_LENGTH).await?;
+            client.store.save_manifest(&bytes)?;
+            bytes
+        }
+    };
     let manifest = ReleaseManifest::read(target.role(), &bytes)?;
     let holders = set
         .role(target.role())

@@ -6,7 +6,7 @@
 use device_pki::{Certificate, Crl, crl_target_path};
 use metadata_schema::trusted::{AtTargets, SharedGate};
 
-use super::Client;
+use super::{Client, is_the_target};
 use crate::error::{Error, StoreError};
 
 /// Longest revocation list, in bytes: about 100,000 entries.
@@ -37,10 +37,9 @@ impl Client<'_> {
                 continue;
             };
             let stored = self.store.load_crl(&ski)?;
-            let unchanged = stored.as_ref().is_some_and(|bytes| {
-                let mut check = target.hashes().checker(target.length());
-                check.update(bytes).and_then(|()| check.finish()).is_ok()
-            });
+            let unchanged = stored
+                .as_ref()
+                .is_some_and(|bytes| is_the_target(&target, bytes));
             if unchanged {
                 continue;
             }

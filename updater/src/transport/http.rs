@@ -180,6 +180,7 @@ impl Http {
             }
         };
         let _read_or_not = timeout(self.limits.silence, read).await;
+        let_go().await;
     }
 
     async fn found(
@@ -275,6 +276,15 @@ fn bad_status(url: &Url, answer: &Response, retry_after: Option<Duration>) -> Tr
         url: url.to_string(),
         status: answer.status().as_u16(),
         retry_after,
+    }
+}
+
+/// Lets the connection of an answer that was read to its end go back among those that can be used. The next request would
+/// otherwise come before it is there, and open another one beside it. (The library does this in tasks of its own, which run
+/// when this one yields: the last byte, the end of the body, the connection's readiness.)
+async fn let_go() {
+    for _ in 0..4 {
+        tokio::task::yield_now().await;
     }
 }
 

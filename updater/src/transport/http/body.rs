@@ -59,7 +59,10 @@ impl HttpBody {
             let came = timeout(self.pace.patience(), self.answer.chunk()).await;
             let waited = begin.elapsed();
             match came {
-                Ok(Ok(None)) => return Ok(None),
+                Ok(Ok(None)) => {
+                    super::let_go().await;
+                    return Ok(None);
+                }
                 Ok(Ok(Some(piece))) => {
                     let length = u64::try_from(piece.len()).unwrap_or(u64::MAX);
                     self.received = self.received.saturating_add(length);
