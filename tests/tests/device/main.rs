@@ -1,5 +1,10 @@
 //! A device in process against a real server over mutual TLS: install, try, keep, roll back, and go on after a power cut.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
 
 mod wire;
 mod world;

@@ -39,7 +39,7 @@ impl Traffic {
         let mut requests = 0;
         while let [a, b, c, kind, ..] = *frames {
             requests += usize::from(kind == 1);
-            let length = u32::from_be_bytes([0, a, b, c]) as usize;
+            let length = usize::try_from(u32::from_be_bytes([0, a, b, c])).unwrap();
             frames = &frames[9 + length..];
         }
         requests
