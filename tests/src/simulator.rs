@@ -36,6 +36,7 @@ mod transport;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use metadata_schema::digest::{Hashes, Sha256Digest};
 use metadata_schema::gate::Certificates;
@@ -45,13 +46,14 @@ use metadata_schema::roles::{
     Common, MetaFile, RoleKeys, Root, Snapshot, TargetFile, Targets, Timestamp,
 };
 use metadata_schema::time::Timestamp as Time;
+use updater::transport::NetworkLimits;
 
 pub use client::TestClient;
 pub use delegate::Delegation;
 pub use document::{Bytes, Document, Editable};
 pub use files::Fault;
 pub use keys::{Key, KeyKind};
-pub use pki::{Pki, crl_path};
+pub use pki::{Pki, crl_path, date};
 
 /// Days until metadata expires, if a test says nothing else.
 const EXPIRY_DAYS: i64 = 30;
@@ -128,6 +130,7 @@ pub struct Simulator {
     root_signers: Vec<Key>,
     faults: BTreeMap<String, Fault>,
     requests: Vec<String>,
+    network: NetworkLimits,
     pki: Option<Pki>,
 }
 
@@ -177,6 +180,11 @@ impl Simulator {
             root_signers: Vec::new(),
             faults: BTreeMap::new(),
             requests: Vec::new(),
+            // Tests do not wait for pauses.
+            network: NetworkLimits {
+                pause: Duration::from_millis(1),
+                ..NetworkLimits::DEFAULT
+            },
             pki,
         };
         for (role, count) in keys {
@@ -198,6 +206,11 @@ impl Simulator {
     /// The certification authorities, if there are certificates.
     pub fn pki(&self) -> Option<&Pki> {
         self.pki.as_ref()
+    }
+
+    /// What it asks of the patience of those who use it as a transport.
+    pub fn network_mut(&mut self) -> &mut NetworkLimits {
+        &mut self.network
     }
 
     /// The root.

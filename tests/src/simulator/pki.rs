@@ -3,12 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
+use device_pki::Entropy as _;
+use device_pki::oid::SIGNER_ROLES;
 use device_pki::{
     Authority, CaKind, Certificate, Crl, CrlContent, FirmwareSigner, KeyAlgorithm, KeyPair, Leaf,
     Organisation, SeededEntropy, SerialNumber, SubjectKey, TrustAnchor, Validity, crl_target_path,
 };
 use metadata_schema::name::RoleName;
 use metadata_schema::time::Timestamp;
+use rcgen::{
+    CertificateParams, CustomExtension, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyUsagePurpose, SanType,
+};
 
 use super::{Delegation, Key, Simulator};
 
@@ -101,6 +107,40 @@ impl Pki {
         vec![certificate.pem(), self.firmware().certificate().pem()]
     }
 
+    /// What a careless or stolen CA could issue: a firmware signer's certificate for the key's holder and these roles, but for one
+    /// change.
+    pub fn rogue(
+        &self,
+        ca: &Authority,
+        key: &Key,
+        roles: &[&str],
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Certificate {
+        let mut params = CertificateParams::default();
+        params
+            .distinguished_name
+            .push(DnType::CommonName, key.name());
+        let urn = format!("urn:example:person:{}", key.name());
+        params.subject_alt_names = vec![SanType::URI(urn.as_str().try_into().unwrap())];
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::CodeSigning];
+        params.use_authority_key_identifier_extension = true;
+        let roles = role_extension(roles);
+        params.custom_extensions = vec![CustomExtension::from_oid_content(&SIGNER_ROLES, roles)];
+        let mut serial = [0; 16];
+        self.with_entropy(|entropy| entropy.fill(&mut serial))
+            .unwrap();
+        serial[0] = (serial[0] & 0x7f) | 0x40;
+        params.serial_number = Some(rcgen::SerialNumber::from_slice(&serial));
+        params.not_before = date(self.start);
+        params.not_after = date(self.start.plus_seconds(2 * 365 * 86_400));
+        change(&mut params);
+        let issuer = Issuer::from_ca_cert_der(ca.certificate().der(), ca.key()).unwrap();
+        let issued = params.signed_by(key.pair().unwrap(), &issuer).unwrap();
+        Certificate::from_der("rogue", issued.der()).unwrap()
+    }
+
     /// Calls with the random numbers that follow from the seed.
     pub fn with_entropy<T>(&self, use_it: impl FnOnce(&mut SeededEntropy) -> T) -> T {
         use_it(&mut self.inner.entropy.lock().unwrap())
@@ -159,6 +199,23 @@ impl Simulator {
         self.add_crl(pki.root(), 1, &[]);
         self.add_crl(pki.firmware(), 1, &[]);
     }
+}
+
+/// A point in time as certificates are written.
+pub fn date(time: Timestamp) -> time::OffsetDateTime {
+    time::OffsetDateTime::from_unix_timestamp(time.unix_seconds()).unwrap()
+}
+
+/// SEQUENCE OF UTF8String, each shorter than 128 bytes.
+fn role_extension(roles: &[&str]) -> Vec<u8> {
+    let tagged = |tag: u8, content: Vec<u8>| {
+        let length = u8::try_from(content.len()).ok().filter(|l| *l < 128);
+        [vec![tag, length.unwrap()], content].concat()
+    };
+    let names = roles
+        .iter()
+        .flat_map(|role| tagged(0x0c, in_certificate(role).into_bytes()));
+    tagged(0x30, names.collect())
 }
 
 /// A role as a certificate names it.

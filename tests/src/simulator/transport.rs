@@ -1,7 +1,7 @@
 //! The simulator as a transport.
 
 use updater::error::TransportError;
-use updater::transport::{Answer, Body, Part, Request, Transport};
+use updater::transport::{Answer, Body, NetworkLimits, Part, Request, Transport};
 
 use super::files::Fault;
 use super::{Bytes, Simulator};
@@ -19,6 +19,10 @@ impl Transport for Simulator {
         let (bytes, fault) = self.answer(&name);
         let opened = open(&name, request.offset, bytes, fault);
         Box::pin(async move { opened })
+    }
+
+    fn limits(&self) -> &NetworkLimits {
+        &self.network
     }
 }
 

@@ -1,0 +1,15 @@
+//! Attacks by name, a file for each threat: what is refused and why, what the device trusts afterwards, and that it still follows
+//! the honest repository.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+mod endless_data;
+mod fast_forward;
+mod freeze;
+mod mix_and_match;
+mod rollback;
+mod support;

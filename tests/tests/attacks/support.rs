@@ -1,0 +1,159 @@
+//! A world with an honest repository and a device that has followed it for a while.
+
+use metadata_schema::MetadataError;
+use metadata_schema::digest::ContentError;
+use metadata_schema::time::Timestamp;
+use tests::simulator::{Delegation, Describe, Plan, Simulator, TestClient};
+use updater::error::{Error, StoreError, TransportError};
+
+/// When everything begins.
+pub(crate) fn now() -> Timestamp {
+    "2030-01-01T00:00:00Z".parse().unwrap()
+}
+
+pub(crate) fn plan() -> Plan {
+    Plan::new("attacks", now())
+}
+
+/// Plans that differ in what an attack could depend on.
+pub(crate) fn plans() -> Vec<Plan> {
+    let mut plans = Vec::new();
+    for consistent_snapshot in [true, false] {
+        for describe in [
+            Describe::Version,
+            Describe::Length,
+            Describe::LengthAndHashes,
+        ] {
+            plans.push(Plan {
+                consistent_snapshot,
+                describe,
+                ..plan()
+            });
+        }
+    }
+    plans
+}
+
+/// An honest repository with two products, at root 2, timestamp and snapshot 3, targets 2, `lamp` 2 and `router` 1; and a device
+/// that has seen all of it.
+pub(crate) fn world(plan: Plan) -> (Simulator, TestClient) {
+    let mut honest = Simulator::new(plan);
+    let device = TestClient::new(&mut honest);
+    honest.delegate("targets", &Delegation::new("lamp", &["lamp/*"]).keys(2, 2));
+    honest.delegate(
+        "targets",
+        &Delegation::new("router", &["router/*"]).keys(2, 2),
+    );
+    honest.add_target("router", "router/fw", b"router 1");
+    honest.add_target("lamp", "lamp/fw", b"lamp 1");
+    honest.publish_root().publish();
+    honest.add_target("lamp", "lamp/fw", b"lamp 2").publish();
+    for (path, content) in [("lamp/fw", "lamp 2"), ("router/fw", "router 1")] {
+        let found = device.download(&mut honest, path).unwrap().unwrap();
+        assert_eq!(found, content.as_bytes());
+    }
+    assert_eq!(trusted(&device), START);
+    honest.take_requests();
+    (honest, device)
+}
+
+/// What the device of [`world`] trusts.
+pub(crate) const START: &str = "lamp 2, root 2, router 1, snapshot 3, targets 2, timestamp 3";
+
+/// What a device trusts: names and versions.
+pub(crate) fn trusted(device: &TestClient) -> String {
+    let trusted = device.trusted().into_iter();
+    let trusted = trusted.filter(|(role, _)| role != "pki");
+    let text: Vec<String> = trusted
+        .map(|(role, version)| format!("{role} {version}"))
+        .collect();
+    text.join(", ")
+}
+
+/// The device takes what the honest repository publishes next.
+pub(crate) fn still_follows(device: &TestClient, honest: &mut Simulator) {
+    for (role, path) in [("lamp", "lamp/next"), ("router", "router/next")] {
+        honest.add_target(role, path, path.as_bytes());
+    }
+    honest.publish_root().publish();
+    for path in ["lamp/next", "router/next"] {
+        match device.download(honest, path) {
+            Ok(found) => assert_eq!(found.as_deref(), Some(path.as_bytes())),
+            Err(e) => panic!("{}", in_full(&e)),
+        }
+    }
+}
+
+/// How something ended: `accepted`, or role and kind of the refusal.
+pub(crate) fn verdict<T>(result: Result<T, Box<Error>>) -> String {
+    match result {
+        Ok(_) => "accepted".to_owned(),
+        Err(error) => match &*error {
+            Error::Metadata(why) => of_metadata(why),
+            Error::Missing { what } => format!("{what}: missing"),
+            Error::Target { path, source } => format!("{path}: {}", of_content(source)),
+            Error::Store(StoreError::Damaged { path, .. }) => {
+                format!("{}: damaged", path.file_name().unwrap().display())
+            }
+            Error::Transport(why) => of_transport(why),
+            Error::WalkCut { steps, version, .. } => format!("walk cut after {steps} at {version}"),
+            _ => in_full(&error),
+        },
+    }
+}
+
+fn of_metadata(error: &MetadataError) -> String {
+    use MetadataError as E;
+    match error {
+        E::Json { role, .. } => format!("{role}: json"),
+        E::Shape { role, source } => format!("{role}: shape of {}", source.at),
+        E::Threshold(e) => format!("{}: threshold {}/{}", e.role, e.counted.len(), e.needed),
+        E::Content { role, source } => format!("{role}: {}", of_content(source)),
+        E::Version {
+            role,
+            expected,
+            found,
+        } => format!("{role}: version {found} for {expected}"),
+        E::Rollback {
+            role,
+            trusted,
+            found,
+        } => format!("{role}: rollback {trusted} to {found}"),
+        E::Vanished { role, trusted } => format!("{role}: {trusted} vanished"),
+        E::Expired { role, version, .. } => format!("{role}: {version} expired"),
+        E::NotListed { role, listing } => format!("{role}: not listed in {listing}"),
+        E::TooManyDelegations { limit, .. } => format!("more than {limit} delegations"),
+        other => other.to_string(),
+    }
+}
+
+fn of_content(error: &ContentError) -> String {
+    match error {
+        ContentError::TooLong { .. } => "too long".to_owned(),
+        ContentError::Length { .. } => "length".to_owned(),
+        ContentError::Digest { kind, .. } => (*kind).to_owned(),
+        other => other.to_string(),
+    }
+}
+
+fn of_transport(error: &TransportError) -> String {
+    match error {
+        TransportError::TooLong { url, limit, .. } => format!("{url}: longer than {limit}"),
+        TransportError::Status { url, status, .. } => format!("{}: status {status}", file(url)),
+        TransportError::BrokeOff { url, .. } => format!("{}: broke off", file(url)),
+        TransportError::TooSlow { .. } => "too slow".to_owned(),
+        TransportError::TooLate { .. } => "too late".to_owned(),
+        TransportError::NotMetadata { url, .. } => format!("{url}: not metadata"),
+        other => other.to_string(),
+    }
+}
+
+/// The simulator names files with their part, the device's client without it.
+fn file(url: &str) -> &str {
+    url.trim_start_matches("metadata/")
+}
+
+/// An error and its causes.
+pub(crate) fn in_full(error: &Error) -> String {
+    format!("{error}: {}", error.causes().join(": "))
+}
