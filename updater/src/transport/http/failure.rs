@@ -19,12 +19,7 @@ pub(super) fn about_certificates(url: &str, error: &reqwest::Error) -> Option<Tr
     let url = || url.to_owned();
     let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(e) = cause {
-        // An I/O error carries the TLS error inside, not as its source.
-        let inner = e
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref);
-        let tls = inner.and_then(|e| e.downcast_ref::<rustls::Error>());
-        match tls.or_else(|| e.downcast_ref()) {
+        match within(e).downcast_ref() {
             Some(rustls::Error::InvalidCertificate(why)) => {
                 let why = in_words(why);
                 return Some(TransportError::ServerRefused { url: url(), why });
@@ -44,6 +39,17 @@ pub(super) fn about_certificates(url: &str, error: &reqwest::Error) -> Option<Tr
         cause = e.source();
     }
     None
+}
+
+/// What I/O errors carry inside, one in the other, and do not name as their source.
+fn within<'a>(mut error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'static) {
+    while let Some(inner) = error
+        .downcast_ref::<std::io::Error>()
+        .and_then(std::io::Error::get_ref)
+    {
+        error = inner;
+    }
+    error
 }
 
 /// Alerts by which a server says what it thinks of the device's certificate (RFC 8446, section 6.2).
