@@ -147,6 +147,27 @@ pub fn remove_leftovers(folder: &Path) -> Result<()> {
     remove_from(folder, is_temporary)
 }
 
+/// Removes a folder and all that is in it, and makes sure that it stays away. One that is not there is no error.
+///
+/// # Errors
+/// If a step fails.
+pub fn remove_dir_durable(folder: &Path) -> Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(Error::io("remove", folder, e)),
+        Ok(()) => sync_folder(folder_of(folder)),
+    }
+}
+
+/// Gives a folder, whole and synced, its place, where no folder is yet. When this has returned, it stays there.
+///
+/// # Errors
+/// If a step fails, or something is there.
+pub fn place_dir(folder: &Path, place: &Path) -> Result<()> {
+    fs::rename(folder, place).map_err(|e| Error::io("rename into", place, e))?;
+    sync_folder(folder_of(place))
+}
+
 fn remove_from(folder: &Path, unwanted: impl Fn(&str) -> bool) -> Result<()> {
     let unreadable = |e| Error::io("read the folder", folder, e);
     let mut any = false;
@@ -301,6 +322,20 @@ mod tests {
         empty_dir(folder.path()).unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
         assert!(empty_dir(&path).is_err());
+    }
+
+    #[test]
+    fn a_folder_takes_its_place_where_nothing_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let [new, place] = ["new", "place"].map(|name| folder.path().join(name));
+        fs::create_dir(&new).unwrap();
+        fs::write(new.join("a"), b"new").unwrap();
+        fs::create_dir_all(place.join("old")).unwrap();
+        assert!(place_dir(&new, &place).is_err());
+        remove_dir_durable(&place).unwrap();
+        remove_dir_durable(&place).unwrap();
+        place_dir(&new, &place).unwrap();
+        assert!(place.join("a").exists() && !new.exists());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use device_pki::TrustAnchor;
+use device_pki::{Thresholds, TrustAnchor};
 use firmware_delta::{Applier, Expectation as Promise, ImageId, VerifiedOld, verify_old};
 use fixtures::repository::{read_expectation, repository_in};
 use fixtures::{ErrorKind, Expectation, Plan, Start, Summary, Verdict};
@@ -17,7 +17,6 @@ use metadata_schema::time::Timestamp;
 use metadata_schema::trusted::AtTargets;
 use tempfile::TempDir;
 use updater::Error;
-use updater::config::MinimumThresholds;
 use updater::error::TransportError;
 use updater::install::{Offer, find_offer};
 use updater::metadata_store::MetadataStore;
@@ -67,7 +66,7 @@ impl TestDevice {
             _store: folder,
             trust: Trust::Pki {
                 anchor: Box::new(TrustAnchor::from_pem(&read("trust-anchor.pem")).unwrap()),
-                minimum: MinimumThresholds::default(),
+                thresholds: Thresholds::new(2, 2, 2),
             },
             root: read("root.json"),
             running: read("running.img"),

@@ -1,5 +1,6 @@
 //! The command line: `updater [--config FILE] COMMAND`.
 
+mod bootstrap;
 mod check;
 pub mod exit_code;
 mod once;
@@ -53,6 +54,8 @@ enum Command {
     Check(check::Check),
     /// Say what runs, what is going on, what failed and what time it is taken to be
     Status(status::Status),
+    /// Begin to trust the repository, as a blank device does by itself on its first run; install nothing
+    Bootstrap(bootstrap::Bootstrap),
     /// Act as the boot loader of a simulated device
     #[command(subcommand)]
     Simulate(simulate::Simulate),
@@ -99,6 +102,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
                 Command::Once(command) => command.run(&context).await,
                 Command::Run(command) => command.run(&context).await,
                 Command::Check(command) => command.run(&context).await,
+                Command::Bootstrap(command) => command.run(&context).await,
                 Command::Status(command) => command.run(&context),
                 Command::Simulate(command) => command.run(&context),
             }

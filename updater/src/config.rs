@@ -4,6 +4,7 @@
 //! one, tables are merged. Members that are not known are refused. `docs/INTEGRATION.md` shows a complete file.
 
 mod network;
+mod trust;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use serde::Deserialize;
 
 use crate::error::ConfigError;
 pub use network::NetworkConfig;
+pub use trust::{FirstRoot, MinimumThresholds, RequiredAlgorithms, TrustConfig};
 
 /// Longest configuration file, in bytes.
 const MAX_LENGTH: u64 = 1024 * 1024;
@@ -79,44 +81,6 @@ pub struct ServerConfig {
     pub reports: Option<String>,
 }
 
-/// What the device believes.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TrustConfig {
-    /// The X.509 root CA that it left the factory with, PEM.
-    pub anchor: PathBuf,
-    /// The TUF root metadata that it left the factory with.
-    pub root: PathBuf,
-    /// The least thresholds that it accepts, whatever metadata says.
-    #[serde(default)]
-    pub minimum_thresholds: MinimumThresholds,
-}
-
-/// The least thresholds that a device accepts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MinimumThresholds {
-    /// For root.
-    #[serde(default = "two")]
-    pub root: u32,
-    /// For the top-level targets.
-    #[serde(default = "two")]
-    pub targets: u32,
-    /// For delegated roles.
-    #[serde(default = "two")]
-    pub delegated: u32,
-}
-
-impl Default for MinimumThresholds {
-    fn default() -> Self {
-        Self {
-            root: two(),
-            targets: two(),
-            delegated: two(),
-        }
-    }
-}
-
 /// Who the device is.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -177,10 +141,6 @@ pub struct FactoryImage {
     pub sha256: Sha256Digest,
 }
 
-fn two() -> u32 {
-    2
-}
-
 fn default_state() -> PathBuf {
     PathBuf::from("/var/lib/updater")
 }
@@ -233,19 +193,22 @@ impl Config {
             ..
         } = self;
         let BootConfig::Simulated { path: boot, .. } = boot;
+        let first_root = match &mut trust.first_root {
+            FirstRoot::Factory(path) => Some(path),
+            FirstRoot::Network(_) => None,
+        };
         let slots = slots
             .values_mut()
             .flat_map(|slot| [&mut slot.a, &mut slot.b]);
         let single = [
             &mut trust.anchor,
-            &mut trust.root,
             &mut identity.certificate,
             &mut identity.key,
             state,
             boot,
             hooks,
         ];
-        for path in single.into_iter().chain(slots) {
+        for path in single.into_iter().chain(slots).chain(first_root) {
             *path = folder.join(&*path);
         }
     }
@@ -355,7 +318,8 @@ mod tests {
         );
         assert!(
             config.trust.anchor.is_absolute()
-                && config.trust.root == Path::new("/usr/share/updater/root.json")
+                && config.trust.first_root
+                    == FirstRoot::Factory("/usr/share/updater/root.json".into())
         );
     }
 

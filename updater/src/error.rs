@@ -9,6 +9,7 @@ use metadata_schema::MetadataError;
 use metadata_schema::digest::ContentError;
 use metadata_schema::name::Version;
 use metadata_schema::release::SlotClass;
+use metadata_schema::time::Timestamp;
 
 use crate::lifecycle::OutOfOrder;
 use crate::slot::SlotName;
@@ -40,6 +41,9 @@ pub enum Error {
         #[source]
         source: MetadataError,
     },
+    /// A device that trusts nothing yet cannot begin to.
+    #[error(transparent)]
+    Bootstrap(#[from] BootstrapError),
     /// The server does not have a file that metadata names.
     #[error("{what} is not on the server, although metadata names it")]
     Missing {
@@ -161,6 +165,47 @@ pub enum ConfigError {
         path: PathBuf,
         /// Where and why.
         why: String,
+    },
+}
+
+/// A device that trusts nothing yet cannot begin to.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BootstrapError {
+    /// There is nothing that the first root could be held against.
+    #[error("the first root metadata cannot come over the network without a trust anchor")]
+    NoAnchor,
+    /// The repository does not have the version that the firmware names.
+    #[error("root metadata v{version}, which a blank device begins with, is not on the server")]
+    NoRoot {
+        /// The version.
+        version: Version,
+    },
+    /// A CA that certified signers has no list.
+    #[error(
+        "no revocation list of {issuer} is published, and a blank device needs a current one of every CA that certified signers"
+    )]
+    NoRevocationList {
+        /// The CA.
+        issuer: String,
+    },
+    /// A list is overdue.
+    #[error(
+        "the revocation list of {issuer} was due to be replaced at {next_update}; the reference time is {now}, and a blank device needs a current one"
+    )]
+    StaleRevocationList {
+        /// The CA.
+        issuer: String,
+        /// When the next list was due.
+        next_update: Timestamp,
+        /// The reference time.
+        now: Timestamp,
+    },
+    /// The device has begun before.
+    #[error("this device has had trusted metadata since {since} and does not begin anew by itself")]
+    NotBlank {
+        /// Since when.
+        since: Timestamp,
     },
 }
 
@@ -391,6 +436,14 @@ pub enum StoreError {
     /// The storage fails.
     #[error("the state folder cannot be used")]
     Storage(#[source] device_pki::Error),
+    /// What the device trusted is gone.
+    #[error("the trusted metadata in {folder} is gone; this device has had it since {since}")]
+    Lost {
+        /// Where it was.
+        folder: PathBuf,
+        /// Since when.
+        since: Timestamp,
+    },
     /// A file is there and is not what the updater wrote.
     #[error("{path} is damaged: {why}")]
     Damaged {
@@ -523,8 +576,25 @@ impl Error {
             Self::Slot(_) | Self::Running { .. } => {
                 "check the storage; the running firmware is untouched"
             }
+            Self::Bootstrap(BootstrapError::NoAnchor) => "give [trust] an anchor",
+            Self::Bootstrap(BootstrapError::NoRoot { .. }) => {
+                "publish every version of root from there on, or check the mirror"
+            }
+            Self::Bootstrap(
+                BootstrapError::NoRevocationList { .. }
+                | BootstrapError::StaleRevocationList { .. },
+            ) => {
+                "publish the current revocation list of that CA; if the reference time is wrong, set the clock"
+            }
+            Self::Bootstrap(BootstrapError::NotBlank { .. }) => {
+                "`updater bootstrap --again` forgets what it trusts, the rollback floor of metadata with it, and begins anew"
+            }
+            Self::Store(StoreError::Lost { .. }) => {
+                "restore it from a backup, or run `updater bootstrap --again`, knowing that its rollback floor is lost"
+            }
             Self::Store(StoreError::Damaged { .. }) => {
-                "restore the file from a backup, or move it away knowing that its rollback floor is lost"
+                "restore the file from a backup; where all of metadata may be forgotten, with its rollback floor, \
+                 `updater bootstrap --again` begins anew"
             }
             Self::Store(_) => "check that the state folder can be written and has room",
             Self::Boot(BootError::Unreadable { .. }) => {

@@ -16,6 +16,7 @@
 #![forbid(unsafe_code)]
 
 pub mod boot;
+pub mod bootstrap;
 pub mod cli;
 pub mod clock;
 pub mod config;

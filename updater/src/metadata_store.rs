@@ -40,6 +40,35 @@ impl MetadataStore {
         for folder in [folder, &folder.join(HISTORY), &folder.join(CRLS)] {
             durable::create_dir_durable(folder, 0o700).map_err(StoreError::Storage)?;
         }
+        Self::begun(folder)?;
+        Ok(Self::at(folder))
+    }
+
+    /// Makes the folder anew and empty, whatever was there.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    pub fn open_new(folder: &Path) -> Result<Self, StoreError> {
+        durable::remove_dir_durable(folder).map_err(StoreError::Storage)?;
+        Self::open(folder)
+    }
+
+    /// Gives the folder, whole, the place of another, whatever is there.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    pub fn place(self, place: &Path) -> Result<Self, StoreError> {
+        durable::remove_dir_durable(place)
+            .and_then(|()| durable::place_dir(&self.folder, place))
+            .map_err(StoreError::Storage)?;
+        Ok(Self::at(place))
+    }
+
+    /// Whether the folder holds trusted metadata.
+    ///
+    /// # Errors
+    /// If it has lost its root: then the rollback floor is not what it was.
+    pub fn begun(folder: &Path) -> Result<bool, StoreError> {
         let store = Self::at(folder);
         let there = |role: &RoleName| store.path(role).exists();
         // The root is stored before any other role.
@@ -49,7 +78,7 @@ impl MetadataStore {
                 why: "it is missing, although there is a trusted timestamp".to_owned(),
             });
         }
-        Ok(store)
+        Ok(there(&RoleName::root()))
     }
 
     /// The folder as it is, to look at: nothing is made or checked.
@@ -142,7 +171,11 @@ impl MetadataStore {
             why: e.to_string(),
         };
         let mut crls = Vec::new();
-        for entry in std::fs::read_dir(&folder).map_err(unreadable)? {
+        let entries = match std::fs::read_dir(&folder) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(crls),
+            entries => entries.map_err(unreadable)?,
+        };
+        for entry in entries {
             let path = entry.map_err(unreadable)?.path();
             if path.extension().is_some_and(|extension| extension == "crl")
                 && let Some(bytes) = read(&path, MAX_LENGTH)?

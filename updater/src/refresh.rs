@@ -4,6 +4,7 @@
 //! them is new, root and targets are counted again under it. Each file is stored as soon as the step that takes it has
 //! succeeded, so a run that is cut off anywhere leaves a store that the next run goes on from.
 
+mod blank;
 mod local;
 mod revocation;
 mod root;

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use device_pki::durable;
+use metadata_schema::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::TimeFloor;
@@ -19,6 +20,25 @@ const MAX_LENGTH: u64 = 1024 * 1024;
 #[derive(Clone, Debug)]
 pub struct StateStore {
     folder: PathBuf,
+}
+
+/// That the device has begun to trust a repository: see [`crate::bootstrap`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Origin {
+    format: u64,
+    /// When it did, as far as it knew.
+    pub since: Timestamp,
+}
+
+impl Origin {
+    /// It does now.
+    pub fn new(now: Timestamp) -> Self {
+        Self {
+            format: FORMAT,
+            since: now,
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -45,7 +65,9 @@ impl StateStore {
     /// # Errors
     /// If the storage fails.
     pub fn tidy(&self) -> Result<(), StoreError> {
-        durable::remove_leftovers(&self.folder).map_err(StoreError::Storage)
+        durable::remove_leftovers(&self.folder)
+            .and_then(|()| durable::remove_dir_durable(&self.provisional()))
+            .map_err(StoreError::Storage)
     }
 
     /// The stored state; none on the first start.
@@ -113,6 +135,44 @@ impl StateStore {
             why: e.to_string(),
         })?;
         self.write("time-floor.json", &text)
+    }
+
+    /// Since when the device trusts a repository; none if it has never begun to.
+    ///
+    /// # Errors
+    /// If the file is there and cannot be used.
+    pub fn origin(&self) -> Result<Option<Origin>, StoreError> {
+        let path = self.folder.join("origin.json");
+        let Some(bytes) = read(&path, 1024)? else {
+            return Ok(None);
+        };
+        let damaged = |e: serde_json::Error| StoreError::Damaged {
+            path,
+            why: e.to_string(),
+        };
+        serde_json::from_slice(&bytes).map(Some).map_err(damaged)
+    }
+
+    /// Stores that the device has begun to trust a repository.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    pub fn save_origin(&self, origin: &Origin) -> Result<(), StoreError> {
+        let text = serde_json::to_vec(origin).map_err(|e| StoreError::Damaged {
+            path: self.folder.join("origin.json"),
+            why: e.to_string(),
+        })?;
+        self.write("origin.json", &text)
+    }
+
+    /// The folder of trusted metadata.
+    pub fn metadata(&self) -> PathBuf {
+        self.folder.join("metadata")
+    }
+
+    /// The folder of metadata that is not trusted yet: of a device that is about to begin.
+    pub fn provisional(&self) -> PathBuf {
+        self.folder.join("metadata.new")
     }
 
     /// How far a payload had been written when the run ended, if that is known: the bytes of a checkpoint.

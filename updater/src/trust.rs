@@ -7,8 +7,6 @@ use device_pki::{Certificate, Crl, Gate, Thresholds, TrustAnchor};
 use metadata_schema::gate::PlainTuf;
 use metadata_schema::trusted::{AtTargets, SharedGate};
 
-use crate::config::MinimumThresholds;
-
 /// What a refresh believes besides TUF.
 #[derive(Clone, Debug)]
 pub enum Trust {
@@ -16,8 +14,8 @@ pub enum Trust {
     Pki {
         /// The root CA that the device left the factory with.
         anchor: Box<TrustAnchor>,
-        /// The least thresholds.
-        minimum: MinimumThresholds,
+        /// The least that signatures must come to.
+        thresholds: Thresholds,
     },
     /// TUF alone, for repositories without certificates and for conformance tests.
     Plain,
@@ -28,10 +26,10 @@ impl Trust {
     pub fn gate(&self, crls: Vec<Crl>) -> SharedGate {
         match self {
             Self::Plain => Arc::new(PlainTuf),
-            Self::Pki { anchor, minimum } => Arc::new(Gate::new(
+            Self::Pki { anchor, thresholds } => Arc::new(Gate::new(
                 TrustAnchor::clone(anchor),
                 crls,
-                thresholds(*minimum),
+                thresholds.clone(),
             )),
         }
     }
@@ -56,14 +54,10 @@ impl Trust {
     }
 
     fn bare(&self) -> Option<Gate> {
-        let Self::Pki { anchor, minimum } = self else {
+        let Self::Pki { anchor, thresholds } = self else {
             return None;
         };
-        let (anchor, minimum) = (TrustAnchor::clone(anchor), thresholds(*minimum));
-        Some(Gate::new(anchor, Vec::new(), minimum))
+        let anchor = TrustAnchor::clone(anchor);
+        Some(Gate::new(anchor, Vec::new(), thresholds.clone()))
     }
-}
-
-fn thresholds(minimum: MinimumThresholds) -> Thresholds {
-    Thresholds::new(minimum.root, minimum.targets, minimum.delegated)
 }

@@ -77,6 +77,31 @@ impl RootWalk {
         })
     }
 
+    /// Starts from a root that came over the network, for a device that has none: as far as a gate that binds keys to a trust
+    /// anchor vouches for those who signed it. It must be the version that the device asked for, and signed by a threshold of
+    /// its own keys. What it proves is provisional: see the end of the walk.
+    ///
+    /// # Errors
+    /// If it is not root metadata, has another version, or lacks its own threshold.
+    pub fn from_network(
+        bytes: &[u8],
+        version: Version,
+        gate: SharedGate,
+    ) -> Result<Self, MetadataError> {
+        let role = RoleName::root();
+        let root = Unverified::read(&role, bytes)?.verify_by_itself(
+            |root: &Root| root.authority(&root.root),
+            &*gate,
+            When::Walk,
+        )?;
+        same_version(&role, version, root.common.version)?;
+        Ok(Self {
+            gate,
+            root,
+            retired: Retired::default(),
+        })
+    }
+
     /// Says that the root which the walk starts from took the place of `earlier` without a walk, as new firmware brings a
     /// newer root: keys of `earlier` that are not in force any more have been retired, too.
     #[must_use]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use device_pki::Thresholds;
 use metadata_schema::MetadataError;
 use metadata_schema::limits::Limits;
 use metadata_schema::name::TargetPath;
@@ -11,7 +12,6 @@ use metadata_schema::time::Timestamp;
 use metadata_schema::trusted::AtTargets;
 use tempfile::TempDir;
 use updater::Error;
-use updater::config::MinimumThresholds;
 use updater::metadata_store::MetadataStore;
 use updater::refresh::Client;
 use updater::transport::Transport;
@@ -43,11 +43,7 @@ impl TestClient {
             None => Trust::Plain,
             Some(pki) => Trust::Pki {
                 anchor: Box::new(pki.anchor()),
-                minimum: MinimumThresholds {
-                    root: 2,
-                    targets: 2,
-                    delegated: 1,
-                },
+                thresholds: Thresholds::new(2, 2, 1),
             },
         };
         Self {

@@ -6,6 +6,7 @@
     reason = "tests"
 )]
 
+mod blank;
 mod wire;
 mod world;
 

@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
+use device_pki::Thresholds;
 use metadata_schema::limits::Limits;
+use metadata_schema::name::Version;
 use metadata_schema::time::{ReferenceTime, Timestamp};
 use tempfile::TempDir;
 use tests::simulator::{Editable, Plan, Simulator};
+use updater::bootstrap::{self, First};
 use updater::clock::{Source, TimeFloor};
-use updater::config::MinimumThresholds;
 use updater::error::Error;
 use updater::metadata_store::MetadataStore;
 use updater::refresh::{Client, RunClock};
@@ -79,7 +81,7 @@ impl Device {
             None => Trust::Plain,
             Some(pki) => Trust::Pki {
                 anchor: Box::new(pki.anchor()),
-                minimum: MinimumThresholds::default(),
+                thresholds: Thresholds::new(2, 2, 2),
             },
         };
         let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
@@ -120,11 +122,30 @@ impl Device {
             trust: &self.trust,
             limits: self.limits.clone(),
         };
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.block_on(client.refresh_by(&self.root, &mut clock))?;
+        wait(client.refresh_by(&self.root, &mut clock))?;
+        Ok(Refreshed {
+            reference: clock.reference(),
+        })
+    }
+
+    /// Begins to trust the repository over the network, with this version of root.
+    pub(crate) fn begin(
+        &self,
+        transport: &mut dyn Transport,
+        version: u64,
+    ) -> Result<Refreshed, Error> {
+        let states = self.states();
+        let mut clock = RunClock::new(self.system, TimeFloor::factory(self.built), None);
+        let first = First::Network(Version::new(version).unwrap());
+        let begun = bootstrap::begin(
+            transport,
+            &self.trust,
+            self.limits.clone(),
+            &states,
+            first,
+            &mut clock,
+        );
+        wait(begun)?;
         Ok(Refreshed {
             reference: clock.reference(),
         })
@@ -147,6 +168,13 @@ impl Device {
         names.sort();
         names
     }
+}
+
+fn wait<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.unwrap().block_on(work)
 }
 
 /// An error with all its causes.

@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod bootstrap;
 mod clock;
 mod device;
 mod root_walk;

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::error::{Error, TransportError};
+use crate::error::{BootstrapError, Error, TransportError};
 
 /// The exit code of an error, as `updater --help` lists them.
 pub fn of(error: &Error) -> ExitCode {
@@ -21,6 +21,9 @@ pub fn of(error: &Error) -> ExitCode {
         | Error::RevocationList { .. }
         | Error::RevocationListRollback { .. }
         | Error::ManifestPath { .. } => 4,
+        Error::Bootstrap(BootstrapError::NoAnchor) => 8,
+        Error::Bootstrap(BootstrapError::NotBlank { .. }) => 2,
+        Error::Bootstrap(_) => 4,
         Error::Target { .. } | Error::Payload { .. } => 5,
         Error::Slot(_) | Error::Running { .. } | Error::Store(_) => 6,
         Error::Boot(_) | Error::TrialFailed { .. } | Error::Restart { .. } => 7,

@@ -47,7 +47,7 @@ impl Updater {
         let pem = durable::read_bounded(&self.config.trust.anchor, super::MAX_ROOT).ok()?;
         let trust = Trust::Pki {
             anchor: Box::new(TrustAnchor::from_pem(&pem).ok()?),
-            minimum: self.config.trust.minimum_thresholds,
+            thresholds: self.config.trust.thresholds(),
         };
         let newest: Certificate = trust.newest_certificate(set)?;
         Some((newest.not_before(), newest.subject().to_owned()))

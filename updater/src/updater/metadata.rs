@@ -1,13 +1,18 @@
 //! Everything about metadata that a run needs, in one step: refreshed, and what the device's channel offers.
 
 use device_pki::durable;
+use metadata_schema::name::RoleName;
 use metadata_schema::time::Timestamp;
 use metadata_schema::trusted::AtTargets;
 
 use super::Updater;
 use super::network::Network;
-use crate::error::{Error, TransportError};
+use crate::bootstrap::{self, First};
+use crate::clock::TimeFloor;
+use crate::config::FirstRoot;
+use crate::error::{BootstrapError, Error, TransportError};
 use crate::install::{Offer, find_offer};
+use crate::metadata_store::MetadataStore;
 use crate::refresh::RunClock;
 
 /// Longest root metadata that comes with the firmware, in bytes.
@@ -47,18 +52,91 @@ impl Updater {
         clock: &mut RunClock<'_>,
     ) -> Result<Refreshed, Error> {
         let config = &self.config;
-        let mut network = Network::open(config, tls)?;
-        network.store.tidy()?;
-        let root = durable::read_bounded(&config.trust.root, MAX_ROOT).map_err(Error::Identity)?;
-        let mut client = network.client();
-        let mut set = client.refresh_by(&root, clock).await?;
+        let begun = bootstrap::since(&self.states)?.is_some();
+        let mut network = Network::open(config, &self.states, !begun, tls)?;
+        let mut set = match (&config.trust.first_root, begun) {
+            (FirstRoot::Network(version), false) => {
+                self.begin(&mut network, First::Network(*version), clock)
+                    .await?
+            }
+            (FirstRoot::Network(_), true) => {
+                let root = MetadataStore::open(&self.states.metadata())?.load(&RoleName::root())?;
+                let root = root.unwrap_or_default();
+                self.go_on(&mut network, &root, clock).await?
+            }
+            (FirstRoot::Factory(path), _) => {
+                let root = durable::read_bounded(path, MAX_ROOT).map_err(Error::Identity)?;
+                self.go_on(&mut network, &root, clock).await?
+            }
+        };
         let (product, channel) = (&config.device.product, &config.device.channel);
-        let offer = find_offer(&mut client, &mut set, product, channel).await?;
+        let offer = find_offer(&mut network.client(), &mut set, product, channel).await?;
         Ok(Refreshed {
             network,
             set,
             offer,
         })
+    }
+
+    async fn go_on(
+        &self,
+        network: &mut Network,
+        root: &[u8],
+        clock: &mut RunClock<'_>,
+    ) -> Result<AtTargets, Error> {
+        MetadataStore::open(&self.states.metadata())?.tidy()?;
+        let refreshed = network.client().refresh_by(root, clock).await;
+        bootstrap::note(&self.states, clock.reference().0)?;
+        refreshed
+    }
+
+    async fn begin(
+        &self,
+        network: &mut Network,
+        first: First<'_>,
+        clock: &mut RunClock<'_>,
+    ) -> Result<AtTargets, Error> {
+        let floor = TimeFloor::factory(self.config.factory.build_time);
+        let mut anew = RunClock::new(clock.system(), floor, None);
+        let client = network.client();
+        let set = bootstrap::begin(
+            client.transport,
+            client.trust,
+            client.limits,
+            &self.states,
+            first,
+            &mut anew,
+        )
+        .await;
+        *clock = anew;
+        set
+    }
+
+    /// Begins to trust the repository, and installs nothing. `again` forgets what was trusted before, once the new has
+    /// succeeded.
+    ///
+    /// # Errors
+    /// As of a refresh; if the device has begun already, and not `again`. It then trusts what it did.
+    pub async fn bootstrap(&self, again: bool, system: Timestamp) -> Result<Timestamp, Error> {
+        if !again && let Some(since) = bootstrap::since(&self.states)? {
+            return Err(BootstrapError::NotBlank { since }.into());
+        }
+        let mut clock = RunClock::new(
+            system,
+            TimeFloor::factory(self.config.factory.build_time),
+            None,
+        );
+        let mut network = Network::open(&self.config, &self.states, true, clock.reference().0)?;
+        let root;
+        let first = match &self.config.trust.first_root {
+            FirstRoot::Network(version) => First::Network(*version),
+            FirstRoot::Factory(path) => {
+                root = durable::read_bounded(path, MAX_ROOT).map_err(Error::Identity)?;
+                First::Factory(&root)
+            }
+        };
+        self.begin(&mut network, first, &mut clock).await?;
+        Ok(clock.reference().0)
     }
 
     /// The earliest time that it can be: the system clock may be right where the floor is not, and the firmware was built.

@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::error::{Error, StoreError};
 use crate::metadata_store::MetadataStore;
 use crate::refresh::Client;
+use crate::state_store::StateStore;
 use crate::transport::http::Http;
 use crate::trust::Trust;
 
@@ -19,21 +20,29 @@ const MAX_ANCHOR: u64 = 64 * 1024;
 
 /// A device that can ask its server.
 pub(super) struct Network {
-    pub(super) store: MetadataStore,
+    store: MetadataStore,
     pub(super) http: Http,
     pub(super) trust: Trust,
 }
 
 impl Network {
-    pub(super) fn open(config: &Config, now: ReferenceTime) -> Result<Self, Error> {
-        let store = MetadataStore::open(&config.state.join("metadata"))?;
+    /// A way to the server, whose certificate is judged at `now`, under the revocation lists that are stored; `blank` for a
+    /// device that trusts none yet.
+    pub(super) fn open(
+        config: &Config,
+        states: &StateStore,
+        blank: bool,
+        now: ReferenceTime,
+    ) -> Result<Self, Error> {
+        let store = MetadataStore::at(&states.metadata());
+        let lists = if blank { Vec::new() } else { lists(&store)? };
         let identity = Identity::load(&config.identity.certificate, &config.identity.key);
         let anchor = durable::read_bounded(&config.trust.anchor, MAX_ANCHOR)
             .and_then(|pem| TrustAnchor::from_pem(&pem))
             .map_err(Error::Identity)?;
         let trust = device_pki::Trust {
             anchor: anchor.clone(),
-            revocations: Arc::new(Revocations::new(lists(&store)?)),
+            revocations: Arc::new(Revocations::new(lists)),
             policy: RevocationPolicy::Available,
             clock: Clock::AtLeast(now),
         };
@@ -50,7 +59,7 @@ impl Network {
             )?,
             trust: Trust::Pki {
                 anchor: Box::new(anchor),
-                minimum: config.trust.minimum_thresholds,
+                thresholds: config.trust.thresholds(),
             },
         })
     }

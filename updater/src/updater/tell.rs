@@ -56,7 +56,10 @@ impl Updater {
         let Some(url) = &self.config.server.reports else {
             return;
         };
-        match (Network::open(&self.config, now), self.outbox()) {
+        match (
+            Network::open(&self.config, &self.states, false, now),
+            self.outbox(),
+        ) {
             (Ok(network), Ok(outbox)) => {
                 outbox.send(network.http.client(), url).await;
             }

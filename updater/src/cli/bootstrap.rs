@@ -1,0 +1,27 @@
+//! `updater bootstrap`
+
+use clap::Args;
+
+use super::{Context, output, system_time};
+use crate::error::Error;
+
+/// Begin to trust the repository, as a blank device does by itself on its first run; install nothing
+#[derive(Debug, Args)]
+pub(super) struct Bootstrap {
+    /// Also where the device trusts it already, or has lost what it trusted: forget all of it, with its rollback floor
+    #[arg(long)]
+    again: bool,
+}
+
+impl Bootstrap {
+    pub(super) async fn run(&self, context: &Context) -> Result<(), Error> {
+        let updater = context.open()?;
+        let now = updater.bootstrap(self.again, system_time()).await?;
+        output::answer(
+            context.json,
+            &serde_json::json!({"outcome": "begun", "reference_time": now}),
+            "This device trusts the repository from now on.",
+        );
+        Ok(())
+    }
+}

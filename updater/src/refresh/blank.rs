@@ -1,0 +1,59 @@
+//! The first refresh of a device that trusts nothing yet: see [`crate::bootstrap`].
+
+use device_pki::Crl;
+use metadata_schema::name::Version;
+use metadata_schema::time::ReferenceTime;
+use metadata_schema::trusted::{AtTargets, RootWalk};
+
+use super::{Client, RunClock};
+use crate::error::{BootstrapError, Error};
+use crate::transport::{Part, fetch};
+use crate::trust::Trust;
+
+impl Client<'_> {
+    /// A refresh that begins with a root from the network, and takes nothing on trust that a revocation list could speak against.
+    /// The store has to be empty, and is worth nothing unless this succeeds.
+    ///
+    /// # Errors
+    /// As of a refresh; if the root is not signed by a threshold of keys that are bound to the trust anchor; if a CA that
+    /// certified signers has no current revocation list.
+    pub(crate) async fn refresh_blank(
+        &mut self,
+        version: Version,
+        clock: &mut RunClock<'_>,
+    ) -> Result<AtTargets, Error> {
+        if matches!(self.trust, Trust::Plain) {
+            return Err(BootstrapError::NoAnchor.into());
+        }
+        let name = format!("{version}.root.json");
+        let limit = self.limits.root_length;
+        let root = fetch(self.transport, Part::Metadata, &name, limit).await?;
+        let root = root.ok_or(BootstrapError::NoRoot { version })?;
+        RootWalk::from_network(&root, version, self.trust.gate(Vec::new()))?;
+        let set = self.refresh_by(&root, clock).await?;
+        self.all_lists_are_current(&set, clock.reference().0)?;
+        Ok(set)
+    }
+
+    /// Root and targets hold under the lists that there are; here there must be one of every CA that certified somebody.
+    fn all_lists_are_current(&self, set: &AtTargets, now: ReferenceTime) -> Result<(), Error> {
+        for (ski, ca) in self.trust.issuers(set) {
+            let issuer = || ca.subject().to_owned();
+            let Some(list) = self.store.load_crl(&ski)? else {
+                return Err(BootstrapError::NoRevocationList { issuer: issuer() }.into());
+            };
+            let list = Crl::from_der("revocation list", &list)
+                .and_then(|list| list.verify(&ca).map(|()| list))
+                .map_err(Error::Identity)?;
+            if list.next_update() < now {
+                return Err(BootstrapError::StaleRevocationList {
+                    issuer: issuer(),
+                    next_update: list.next_update(),
+                    now,
+                }
+                .into());
+            }
+        }
+        Ok(())
+    }
+}
