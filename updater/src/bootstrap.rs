@@ -72,7 +72,7 @@ pub async fn begin(
     first: First<'_>,
     clock: &mut RunClock<'_>,
 ) -> Result<AtTargets, Error> {
-    let store = MetadataStore::open_new(&states.provisional())?;
+    let store = MetadataStore::open_new(&states.provisional(), states.storage().clone())?;
     let mut client = Client {
         transport,
         store: &store,

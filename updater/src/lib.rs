@@ -31,6 +31,7 @@ pub mod report;
 pub mod select;
 pub mod slot;
 pub mod state_store;
+pub mod storage;
 pub mod transport;
 pub mod trust;
 mod updater;

@@ -15,6 +15,7 @@ use metadata_schema::name::{RoleName, Version};
 
 use crate::error::StoreError;
 use crate::state_store::read;
+use crate::storage::Storage;
 
 /// Longest file that is read back: longer than any limit for what is downloaded.
 const MAX_LENGTH: u64 = 64 * 1024 * 1024;
@@ -29,6 +30,7 @@ const MANIFEST: &str = "offer.manifest";
 #[derive(Clone, Debug)]
 pub struct MetadataStore {
     folder: PathBuf,
+    storage: Storage,
 }
 
 impl MetadataStore {
@@ -37,20 +39,29 @@ impl MetadataStore {
     /// # Errors
     /// If it cannot be made, or has lost its root: then the rollback floor is not what it was.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        Self::open_on(folder, Storage::default())
+    }
+
+    /// [`MetadataStore::open`] on a storage that may fail.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_on(folder: &Path, storage: Storage) -> Result<Self, StoreError> {
         for folder in [folder, &folder.join(HISTORY), &folder.join(CRLS)] {
-            durable::create_dir_durable(folder, 0o700).map_err(StoreError::Storage)?;
+            storage.make_dir(folder)?;
         }
         Self::begun(folder)?;
-        Ok(Self::at(folder))
+        let folder = folder.to_owned();
+        Ok(Self { folder, storage })
     }
 
     /// Makes the folder anew and empty, whatever was there.
     ///
     /// # Errors
     /// If the storage fails.
-    pub fn open_new(folder: &Path) -> Result<Self, StoreError> {
-        durable::remove_dir_durable(folder).map_err(StoreError::Storage)?;
-        Self::open(folder)
+    pub fn open_new(folder: &Path, storage: Storage) -> Result<Self, StoreError> {
+        storage.remove_dir(folder)?;
+        Self::open_on(folder, storage)
     }
 
     /// Gives the folder, whole, the place of another, whatever is there.
@@ -58,10 +69,12 @@ impl MetadataStore {
     /// # Errors
     /// If the storage fails.
     pub fn place(self, place: &Path) -> Result<Self, StoreError> {
-        durable::remove_dir_durable(place)
-            .and_then(|()| durable::place_dir(&self.folder, place))
-            .map_err(StoreError::Storage)?;
-        Ok(Self::at(place))
+        self.storage.remove_dir(place)?;
+        self.storage.place_dir(&self.folder, place)?;
+        Ok(Self {
+            folder: place.to_owned(),
+            ..self
+        })
     }
 
     /// Whether the folder holds trusted metadata.
@@ -85,6 +98,7 @@ impl MetadataStore {
     pub fn at(folder: &Path) -> Self {
         Self {
             folder: folder.to_owned(),
+            storage: Storage::default(),
         }
     }
 
@@ -98,7 +112,7 @@ impl MetadataStore {
             &self.folder.join(HISTORY),
             &self.folder.join(CRLS),
         ] {
-            durable::remove_leftovers(folder).map_err(StoreError::Storage)?;
+            self.storage.remove_leftovers(folder)?;
         }
         Ok(())
     }
@@ -116,7 +130,7 @@ impl MetadataStore {
     /// # Errors
     /// If the storage fails.
     pub fn save(&self, role: &RoleName, bytes: &[u8]) -> Result<(), StoreError> {
-        write(&self.path(role), bytes)
+        self.write(&self.path(role), bytes)
     }
 
     /// Deletes the file of a role.
@@ -124,7 +138,7 @@ impl MetadataStore {
     /// # Errors
     /// If the storage fails.
     pub fn remove(&self, role: &RoleName) -> Result<(), StoreError> {
-        durable::remove_durable(&self.path(role)).map_err(StoreError::Storage)
+        self.storage.remove(&self.path(role))
     }
 
     /// Stores the current root; the walk that led to it, or to an earlier one, is over.
@@ -149,7 +163,7 @@ impl MetadataStore {
     /// # Errors
     /// If the storage fails.
     pub fn save_step(&self, version: Version, bytes: &[u8]) -> Result<(), StoreError> {
-        write(&self.step(version), bytes)
+        self.write(&self.step(version), bytes)
     }
 
     /// Deletes all steps.
@@ -157,7 +171,7 @@ impl MetadataStore {
     /// # Errors
     /// If the storage fails.
     pub fn forget_walk(&self) -> Result<(), StoreError> {
-        durable::empty_dir(&self.folder.join(HISTORY)).map_err(StoreError::Storage)
+        self.storage.empty_dir(&self.folder.join(HISTORY))
     }
 
     /// All revocation lists, by the name they are stored under.
@@ -200,7 +214,7 @@ impl MetadataStore {
     /// # Errors
     /// If the storage fails.
     pub fn save_crl(&self, ski: &str, bytes: &[u8]) -> Result<(), StoreError> {
-        write(&self.crl(ski), bytes)
+        self.write(&self.crl(ski), bytes)
     }
 
     /// The manifest that was fetched last; none as well if it cannot be read, for it can be fetched again.
@@ -213,7 +227,7 @@ impl MetadataStore {
     /// # Errors
     /// If the storage fails.
     pub fn save_manifest(&self, bytes: &[u8]) -> Result<(), StoreError> {
-        write(&self.folder.join(MANIFEST), bytes)
+        self.write(&self.folder.join(MANIFEST), bytes)
     }
 
     /// Where the file of a role stands.
@@ -230,8 +244,8 @@ impl MetadataStore {
     fn crl(&self, ski: &str) -> PathBuf {
         self.folder.join(CRLS).join(format!("{ski}.crl"))
     }
-}
 
-fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    durable::write(path, bytes, 0o644).map_err(StoreError::Storage)
+    fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+        self.storage.write(path, bytes, durable::PUBLIC)
+    }
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::TimeFloor;
 use crate::error::StoreError;
 use crate::lifecycle::State;
+use crate::storage::Storage;
 
 /// The version of `state.json` that this updater writes. A higher one is refused: a newer updater wrote it.
 const FORMAT: u64 = 1;
@@ -20,6 +21,7 @@ const MAX_LENGTH: u64 = 1024 * 1024;
 #[derive(Clone, Debug)]
 pub struct StateStore {
     folder: PathBuf,
+    storage: Storage,
 }
 
 /// That the device has begun to trust a repository: see [`crate::bootstrap`].
@@ -54,10 +56,22 @@ impl StateStore {
     /// # Errors
     /// If it cannot be made.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
-        durable::create_dir_durable(folder, 0o700).map_err(StoreError::Storage)?;
-        Ok(Self {
-            folder: folder.to_owned(),
-        })
+        Self::open_on(folder, Storage::default())
+    }
+
+    /// [`StateStore::open`] on a storage that may fail.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn open_on(folder: &Path, storage: Storage) -> Result<Self, StoreError> {
+        storage.make_dir(folder)?;
+        let folder = folder.to_owned();
+        Ok(Self { folder, storage })
+    }
+
+    /// What makes its changes.
+    pub fn storage(&self) -> &Storage {
+        &self.storage
     }
 
     /// Removes what writes that were cut off have left. Nobody else may be at work in the folder.
@@ -65,9 +79,8 @@ impl StateStore {
     /// # Errors
     /// If the storage fails.
     pub fn tidy(&self) -> Result<(), StoreError> {
-        durable::remove_leftovers(&self.folder)
-            .and_then(|()| durable::remove_dir_durable(&self.provisional()))
-            .map_err(StoreError::Storage)
+        self.storage.remove_leftovers(&self.folder)?;
+        self.storage.remove_dir(&self.provisional())
     }
 
     /// The stored state; none on the first start.
@@ -196,7 +209,7 @@ impl StateStore {
     /// # Errors
     /// If the storage fails.
     pub fn clear_checkpoint(&self) -> Result<(), StoreError> {
-        durable::remove_durable(&self.folder.join("checkpoint")).map_err(StoreError::Storage)
+        self.storage.remove(&self.folder.join("checkpoint"))
     }
 
     /// The folder.
@@ -205,7 +218,8 @@ impl StateStore {
     }
 
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
-        durable::write(&self.folder.join(name), bytes, 0o600).map_err(StoreError::Storage)
+        self.storage
+            .write(&self.folder.join(name), bytes, durable::SECRET)
     }
 }
 

@@ -1,10 +1,11 @@
 //! A device with a clock of its own and a state folder, against a simulated repository.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use device_pki::Thresholds;
 use metadata_schema::limits::Limits;
-use metadata_schema::name::Version;
+use metadata_schema::name::{TargetPath, Version};
 use metadata_schema::time::{ReferenceTime, Timestamp};
 use tempfile::TempDir;
 use tests::simulator::{Editable, Plan, Simulator};
@@ -14,6 +15,7 @@ use updater::error::Error;
 use updater::metadata_store::MetadataStore;
 use updater::refresh::{Client, RunClock};
 use updater::state_store::StateStore;
+use updater::storage::Storage;
 use updater::transport::Transport;
 use updater::trust::Trust;
 
@@ -67,6 +69,10 @@ pub(crate) struct Device {
     pub(crate) built: Timestamp,
     /// What its system clock says.
     pub(crate) system: Timestamp,
+    /// How long its power lasts.
+    pub(crate) storage: Storage,
+    /// A target that it looks up after a refresh.
+    pub(crate) wanted: Option<&'static str>,
 }
 
 /// What a refresh came to.
@@ -84,14 +90,15 @@ impl Device {
                 thresholds: Thresholds::new(2, 2, 2),
             },
         };
-        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
         Self {
-            folder: folder.unwrap(),
+            folder: folder(),
             trust,
             limits: Limits::default(),
             root: repository.root().of_version(1).unwrap().to_vec(),
             built: repository.plan().now,
             system: repository.plan().now,
+            storage: Storage::default(),
+            wanted: None,
         }
     }
 
@@ -99,8 +106,46 @@ impl Device {
         self.folder.path().join(name)
     }
 
+    /// The same device with the same memory, whose power lasts for so many changes.
+    pub(crate) fn with_power_for(&self, changes: u64) -> Self {
+        let copy = folder();
+        copy_all(self.folder.path(), copy.path());
+        Self {
+            folder: copy,
+            storage: Storage::that_fails_after(changes),
+            ..self.like()
+        }
+    }
+
+    /// The power is back.
+    pub(crate) fn powered(self) -> Self {
+        let storage = Storage::default();
+        Self { storage, ..self }
+    }
+
+    fn like(&self) -> Self {
+        Self {
+            folder: folder(),
+            trust: self.trust.clone(),
+            limits: self.limits.clone(),
+            root: self.root.clone(),
+            storage: self.storage.clone(),
+            ..*self
+        }
+    }
+
+    /// Every file, by its path in the state folder.
+    pub(crate) fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        let mut files = BTreeMap::new();
+        for path in all_files(self.folder.path()) {
+            let name = path.strip_prefix(self.folder.path()).unwrap().to_owned();
+            files.insert(name, std::fs::read(path).unwrap());
+        }
+        files
+    }
+
     pub(crate) fn states(&self) -> StateStore {
-        StateStore::open(self.folder.path()).unwrap()
+        StateStore::open_on(self.folder.path(), self.storage.clone()).unwrap()
     }
 
     /// The stored floor, under the firmware's build time.
@@ -115,14 +160,21 @@ impl Device {
     pub(crate) fn refresh(&self, transport: &mut dyn Transport) -> Result<Refreshed, Error> {
         let states = self.states();
         let mut clock = RunClock::new(self.system, self.floor(), Some(&states));
-        let store = MetadataStore::open(&self.path("metadata"))?;
+        let store = MetadataStore::open_on(&self.path("metadata"), self.storage.clone())?;
         let mut client = Client {
             transport,
             store: &store,
             trust: &self.trust,
             limits: self.limits.clone(),
         };
-        wait(client.refresh_by(&self.root, &mut clock))?;
+        let found = wait(async {
+            let mut set = client.refresh_by(&self.root, &mut clock).await?;
+            match self.wanted {
+                Some(path) => client.find(&mut set, &TargetPath::new(path).unwrap()).await,
+                None => Ok(None),
+            }
+        })?;
+        assert_eq!(found.is_some(), self.wanted.is_some());
         Ok(Refreshed {
             reference: clock.reference(),
         })
@@ -167,6 +219,33 @@ impl Device {
             .collect();
         names.sort();
         names
+    }
+}
+
+/// In memory where the system has such a place: many refreshes must not wait for a disk.
+fn folder() -> TempDir {
+    let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+    folder.unwrap()
+}
+
+fn all_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(all_files(&path));
+        } else {
+            files.push(path);
+        }
+    }
+    files
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    for path in all_files(from) {
+        let copy = to.join(path.strip_prefix(from).unwrap());
+        std::fs::create_dir_all(copy.parent().unwrap()).unwrap();
+        std::fs::copy(path, copy).unwrap();
     }
 }
 

@@ -10,5 +10,7 @@
 
 mod bootstrap;
 mod clock;
+mod damage;
 mod device;
+mod power;
 mod root_walk;
