@@ -545,6 +545,23 @@ impl Error {
         causes
     }
 
+    /// Whether another run may well succeed where nobody does anything: the network failed, or there was more to do than one
+    /// run does.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::WalkCut { .. } => true,
+            Self::Transport(e) => !matches!(
+                e,
+                TransportError::NotAccepted { .. }
+                    | TransportError::ServerRefused { .. }
+                    | TransportError::Url { .. }
+                    | TransportError::Unusable { .. }
+                    | TransportError::TooLong { .. }
+            ),
+            _ => false,
+        }
+    }
+
     /// The error and its causes in one line, for logs and reports.
     pub fn in_one_line(&self) -> String {
         let mut parts = vec![self.to_string()];

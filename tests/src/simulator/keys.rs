@@ -10,7 +10,7 @@ use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
     self as aws, KeyPair as _, PqdsaKeyPair, PqdsaSigningAlgorithm, RsaEncoding, RsaKeyPair,
 };
-use device_pki::{Entropy as _, KeyAlgorithm, KeyPair, SeededEntropy};
+use device_pki::{Entropy as _, KeyAlgorithm, KeyPair, SeededEntropy, SubjectKey};
 use metadata_schema::envelope::Signature;
 use metadata_schema::key::{PublicKey, ml_dsa_message};
 
@@ -106,12 +106,21 @@ impl Key {
         &self.public
     }
 
-    /// The pair, to have it certified; none for RSA and ML-DSA.
+    /// The pair; none for RSA and ML-DSA.
     pub fn pair(&self) -> Option<&KeyPair> {
         match &*self.secret {
             Secret::Pair(pair) => Some(pair),
             _ => None,
         }
+    }
+
+    /// The public key, to have it certified.
+    pub fn subject(&self) -> SubjectKey {
+        match &*self.secret {
+            Secret::Pair(pair) => SubjectKey::of(pair),
+            other => SubjectKey::from_public_key_pem(&self.name, other.public().as_bytes()),
+        }
+        .unwrap()
     }
 
     /// The signature over the canonical form of what is signed.

@@ -7,7 +7,7 @@ use device_pki::Entropy as _;
 use device_pki::oid::SIGNER_ROLES;
 use device_pki::{
     Authority, CaKind, Certificate, Crl, CrlContent, FirmwareSigner, KeyAlgorithm, KeyPair, Leaf,
-    Organisation, SeededEntropy, SerialNumber, SubjectKey, TrustAnchor, Validity, crl_target_path,
+    Organisation, SeededEntropy, SerialNumber, TrustAnchor, Validity, crl_target_path,
 };
 use metadata_schema::name::RoleName;
 use metadata_schema::time::Timestamp;
@@ -98,7 +98,7 @@ impl Pki {
             name: key.name().to_owned(),
             roles: all.iter().map(|role| role.parse().unwrap()).collect(),
         });
-        let subject = SubjectKey::of(key.pair().unwrap()).unwrap();
+        let subject = key.subject();
         let certificate = self.with_entropy(|entropy| {
             self.firmware()
                 .issue(&leaf, &subject, validity, entropy)

@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+mod broken_algorithm;
 mod endless_data;
 mod fast_forward;
 mod freeze;

@@ -7,16 +7,18 @@ use crate::error::{BootstrapError, Error, TransportError};
 /// The exit code of an error, as `updater --help` lists them.
 pub fn of(error: &Error) -> ExitCode {
     ExitCode::from(match error {
+        // Waiting may help.
+        e if e.may_pass() => 3,
         Error::Transport(
             TransportError::NotAccepted { .. }
             | TransportError::ServerRefused { .. }
             | TransportError::Url { .. }
             | TransportError::Unusable { .. },
         ) => 8,
-        // More than there may be is an attack or a broken mirror, and does not pass by waiting.
-        Error::Transport(TransportError::TooLong { .. }) => 4,
-        Error::Transport(_) | Error::WalkCut { .. } => 3,
-        Error::Metadata(_)
+        // More than there may be is an attack or a broken mirror.
+        Error::Transport(_)
+        | Error::WalkCut { .. }
+        | Error::Metadata(_)
         | Error::Missing { .. }
         | Error::RevocationList { .. }
         | Error::RevocationListRollback { .. }

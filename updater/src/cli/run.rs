@@ -10,6 +10,9 @@ use crate::error::Error;
 use crate::progress::Silent;
 use crate::updater::Outcome;
 
+/// The longest pause after the first run that failed by the network.
+const FIRST_RETRY: Duration = Duration::from_secs(30);
+
 /// Do that again and again, until stopped
 #[derive(Debug, Args)]
 pub(super) struct Run {}
@@ -17,7 +20,8 @@ pub(super) struct Run {}
 impl Run {
     pub(super) async fn run(&self, context: &Context) -> Result<(), Error> {
         let mut updater = context.open()?;
-        let interval = updater.config().poll_interval;
+        let interval = Duration::from_secs(updater.config().poll_interval);
+        let mut failures = 0_u32;
         let mut stopped =
             signal(SignalKind::terminate()).map_err(|e| Error::Restart { why: e.to_string() })?;
         let mut silent = Silent;
@@ -39,8 +43,12 @@ impl Run {
                 // The device restarts now, by the configured command or by whoever watches this program.
                 return super::once::restart(&updater);
             }
+            failures = match &result {
+                Err(e) if e.may_pass() => failures.saturating_add(1),
+                _ => 0,
+            };
             tokio::select! {
-                () = tokio::time::sleep(with_jitter(interval)) => {}
+                () = tokio::time::sleep(pause(interval, failures, random())) => {}
                 _ = stopped.recv() => return Ok(()),
                 _ = tokio::signal::ctrl_c() => return Ok(()),
             }
@@ -48,14 +56,46 @@ impl Run {
     }
 }
 
-/// The interval, up to a tenth longer: many devices that were switched on together drift apart.
-fn with_jitter(seconds: u64) -> Duration {
+/// How long to wait after a run: the interval, and up to a tenth longer, for devices that were switched on together drift apart.
+/// After the `failures`-th run in a row that failed and may succeed by waiting, half a minute, doubled each time up to the
+/// interval; of which each device waits a part that `random` chooses, at least half.
+fn pause(interval: Duration, failures: u32, random: u8) -> Duration {
+    let part = |of: Duration| of.saturating_mul(u32::from(random)) / u32::from(u8::MAX);
+    let doublings = match failures.checked_sub(1) {
+        None => return interval.saturating_add(part(interval / 10)),
+        Some(doublings) => doublings,
+    };
+    let longest = FIRST_RETRY
+        .saturating_mul(2_u32.saturating_pow(doublings))
+        .min(interval);
+    let half = longest / 2;
+    half.saturating_add(part(half))
+}
+
+fn random() -> u8 {
     let mut byte = [0];
     let _no_randomness_no_jitter = getrandom::fill(&mut byte);
-    let tenth = seconds.saturating_mul(100);
-    Duration::from_millis(
-        seconds
-            .saturating_mul(1000)
-            .saturating_add(tenth.saturating_mul(u64::from(byte[0])) / 255),
-    )
+    byte[0]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn a_run_that_failed_by_the_network_is_followed_sooner_by_the_next() {
+        let seconds = |failures, random| pause(HOUR, failures, random).as_secs();
+        assert_eq!([seconds(0, 0), seconds(0, 255)], [3600, 3960]);
+        assert_eq!([seconds(1, 0), seconds(1, 255)], [15, 30]);
+        assert_eq!([seconds(2, 0), seconds(2, 255)], [30, 60]);
+        assert_eq!([seconds(7, 0), seconds(7, 255)], [960, 1920]);
+        for failures in [8, 100, u32::MAX] {
+            assert_eq!([seconds(failures, 0), seconds(failures, 255)], [1800, 3600]);
+        }
+        let short = Duration::from_secs(10);
+        assert_eq!(pause(short, 1, 255), short);
+        assert_eq!(pause(Duration::MAX, 0, 255), Duration::MAX);
+    }
 }

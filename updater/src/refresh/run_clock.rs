@@ -45,6 +45,11 @@ impl<'a> RunClock<'a> {
             .unwrap_or_else(|| self.floor.reference(self.system))
     }
 
+    /// Whether the reference time is fixed.
+    pub fn is_settled(&self) -> bool {
+        self.settled.is_some()
+    }
+
     /// What the system clock said when the run began.
     pub fn system(&self) -> Timestamp {
         self.system

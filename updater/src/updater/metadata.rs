@@ -37,7 +37,7 @@ impl Updater {
         let earliest = self.earliest(clock);
         match self.refresh_over(now, clock).await {
             Err(Error::Transport(refused @ TransportError::ServerRefused { .. }))
-                if earliest < now =>
+                if earliest < now && !clock.is_settled() =>
             {
                 tracing::warn!(%refused, %now, %earliest, "once more, at the earliest time that it can be");
                 self.refresh_over(earliest, clock).await
