@@ -34,7 +34,7 @@ mod rotate;
 pub mod serve;
 mod transport;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -72,7 +72,7 @@ pub enum Describe {
 }
 
 /// How a repository begins.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// All keys follow from it.
     pub seed: String,
@@ -132,6 +132,8 @@ pub struct Simulator {
     requests: Vec<String>,
     network: NetworkLimits,
     pki: Option<Pki>,
+    /// The roles that each key's certificate names, by the key's name.
+    certified: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Simulator {
@@ -186,6 +188,7 @@ impl Simulator {
                 ..NetworkLimits::DEFAULT
             },
             pki,
+            certified: BTreeMap::new(),
         };
         for (role, count) in keys {
             for _ in 0..count {

@@ -199,15 +199,31 @@ fn the_next_version_of_the_specification_is_refused() {
 fn a_snapshot_may_stop_listing_what_is_not_targets_metadata() {
     let mut repository = Repository::new();
     let listed = MetaFile::version(version(7));
-    let meta = &mut repository.snapshot.meta;
-    meta.insert("root.json".to_owned(), listed);
+    let odd = [
+        "root.json",
+        "timestamp.json",
+        "",
+        ".json",
+        "a\nb.json",
+        "lamp",
+    ];
+    for name in odd {
+        let meta = &mut repository.snapshot.meta;
+        meta.insert(name.to_owned(), listed.clone());
+    }
     let root = repository.at_root();
     let local = root.recall_snapshot(&repository.snapshot_file()).unwrap();
-    repository.snapshot.meta.remove("root.json");
-    repository.bump(2);
-    let (timestamp, _) = root.timestamp(None, &repository.timestamp_file()).unwrap();
-    let file = repository.snapshot_file();
-    assert!(timestamp.snapshot(Some(&local), &file).is_ok());
+    // Neither kept nor gone do they do any harm.
+    for version in [2, 3] {
+        repository.bump(version);
+        let (timestamp, _) = root.timestamp(None, &repository.timestamp_file()).unwrap();
+        let file = repository.snapshot_file();
+        assert!(timestamp.snapshot(Some(&local), &file).is_ok());
+        repository
+            .snapshot
+            .meta
+            .retain(|name, _| !odd.contains(&name.as_str()));
+    }
 }
 
 #[test]

@@ -55,6 +55,20 @@ impl TestClient {
         }
     }
 
+    /// Another device that is just like this one, and goes its own way from here.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        let folder = folder();
+        copy(self.folder(), folder.path()).unwrap();
+        Self {
+            folder,
+            trust: self.trust.clone(),
+            limits: self.limits.clone(),
+            now: self.now,
+            root: self.root.clone(),
+        }
+    }
+
     /// One refresh.
     ///
     /// # Errors
@@ -159,6 +173,20 @@ impl TestClient {
             limits: self.limits.clone(),
         }
     }
+}
+
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(from)? {
+        let path = entry?.path();
+        let copied = to.join(path.file_name().unwrap_or_default());
+        if path.is_dir() {
+            std::fs::create_dir_all(&copied)?;
+            copy(&path, &copied)?;
+        } else {
+            std::fs::copy(&path, &copied)?;
+        }
+    }
+    Ok(())
 }
 
 fn target_path(path: &str) -> Result<TargetPath, Box<Error>> {

@@ -1,6 +1,5 @@
 //! Certificates for keyholders, and revocation lists as the targets of the online role `pki`.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use device_pki::Entropy as _;
@@ -32,8 +31,6 @@ struct Inner {
     root: Authority,
     firmware: Authority,
     entropy: Mutex<SeededEntropy>,
-    /// The roles that each key has been certified for, by its name.
-    roles: Mutex<BTreeMap<String, BTreeSet<String>>>,
 }
 
 impl Pki {
@@ -55,7 +52,6 @@ impl Pki {
             root,
             firmware,
             entropy: Mutex::new(entropy),
-            roles: Mutex::default(),
         };
         Self {
             inner: Arc::new(inner),
@@ -83,20 +79,18 @@ impl Pki {
         self.start
     }
 
-    /// A certificate for the key's holder, who is called like the key, for these roles and all that it was certified for
-    /// before: PEM, the leaf first. Valid for two years from when the CAs were made.
+    /// A certificate for the key's holder, who is called like the key, for these roles: PEM, the leaf first. Valid for two years
+    /// from when the CAs were made.
     pub fn certify(&self, key: &Key, roles: &[&str]) -> Vec<String> {
         self.certify_for(key, roles, Validity::days(self.start, 2 * 365))
     }
 
     /// [`Pki::certify`], for another time.
     pub fn certify_for(&self, key: &Key, roles: &[&str], validity: Validity) -> Vec<String> {
-        let mut known = self.inner.roles.lock().unwrap();
-        let all = known.entry(key.name().to_owned()).or_default();
-        all.extend(roles.iter().map(|role| in_certificate(role)));
+        let roles = roles.iter().map(|role| in_certificate(role));
         let leaf = Leaf::FirmwareSigner(FirmwareSigner {
             name: key.name().to_owned(),
-            roles: all.iter().map(|role| role.parse().unwrap()).collect(),
+            roles: roles.map(|role| role.parse().unwrap()).collect(),
         });
         let subject = key.subject();
         let certificate = self.with_entropy(|entropy| {

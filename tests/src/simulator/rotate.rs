@@ -78,11 +78,14 @@ impl Simulator {
 
     /// Lets a key count for a role, on the word of its delegator, with the certificate of its holder if there are any.
     pub fn authorise(&mut self, delegator: &str, role: &str, key: &Key) -> &mut Self {
-        let chain = self
-            .pki
-            .as_ref()
-            .filter(|_| needs_certificate(role))
-            .map(|pki| pki.certify(key, &[role]));
+        let chain = self.pki.clone().filter(|_| needs_certificate(role));
+        let chain = chain.map(|pki| {
+            // One certificate for all that the key has been authorised for.
+            let roles = self.certified.entry(key.name().to_owned()).or_default();
+            roles.insert(role.to_owned());
+            let roles: Vec<&str> = roles.iter().map(String::as_str).collect();
+            pki.certify(key, &roles)
+        });
         self.with_authority(delegator, role, |keys, role_keys| {
             keys.insert(key.public().id().clone(), key.public().clone());
             role_keys.key_ids.insert(key.public().id().clone());
@@ -147,6 +150,15 @@ impl Simulator {
             }
         }
         copy
+    }
+
+    /// Forgets all keys of a role but so many: what is left to a thief who did not get them all.
+    pub fn keep_signers(&mut self, role: &str, count: usize) -> &mut Self {
+        self.signers_mut(role).truncate(count);
+        if role == "root" {
+            self.root_signers.truncate(count);
+        }
+        self
     }
 
     /// Who delegates to a role: root, and for a delegated role everybody that names it.

@@ -46,7 +46,10 @@ fn new_files_that_have_expired() {
         ),
     ] {
         for plan in plans() {
-            for (seconds, over) in [(0, true), (-1, true), (1, false)] {
+            // To the second; where it makes no difference what else the repository is like, once is enough.
+            let once = plan == crate::support::plan();
+            let times = [(0, true), (-1, true), (1, false)];
+            for (seconds, over) in times.into_iter().take(if once { 3 } else { 1 }) {
                 let (mut honest, device) = world(plan.clone());
                 for changed in ["targets", "lamp"] {
                     honest.targets(changed).edit();

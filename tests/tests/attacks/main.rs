@@ -8,9 +8,17 @@
 )]
 
 mod broken_algorithm;
+mod certificates;
+mod compromise;
+mod delegations;
 mod endless_data;
 mod fast_forward;
 mod freeze;
 mod mix_and_match;
+mod names;
 mod rollback;
+mod slow_retrieval;
 mod support;
+mod survival;
+mod thresholds;
+mod wrong_keys;

@@ -1,7 +1,10 @@
 //! A world with an honest repository and a device that has followed it for a while.
 
+use std::sync::{Mutex, PoisonError};
+
 use metadata_schema::MetadataError;
 use metadata_schema::digest::ContentError;
+use metadata_schema::json::Json;
 use metadata_schema::time::Timestamp;
 use tests::simulator::{Delegation, Describe, Plan, Simulator, TestClient};
 use updater::error::{Error, StoreError, TransportError};
@@ -37,6 +40,18 @@ pub(crate) fn plans() -> Vec<Plan> {
 /// An honest repository with two products, at root 2, timestamp and snapshot 3, targets 2, `lamp` 2 and `router` 1; and a device
 /// that has seen all of it.
 pub(crate) fn world(plan: Plan) -> (Simulator, TestClient) {
+    static MADE: Mutex<Vec<(Simulator, TestClient)>> = Mutex::new(Vec::new());
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    let found = made.iter().position(|(honest, _)| *honest.plan() == plan);
+    let at = found.unwrap_or_else(|| {
+        made.push(new_world(plan));
+        made.len() - 1
+    });
+    let (honest, device) = &made[at];
+    (honest.clone(), device.fork())
+}
+
+fn new_world(plan: Plan) -> (Simulator, TestClient) {
     let mut honest = Simulator::new(plan);
     let device = TestClient::new(&mut honest);
     honest.delegate("targets", &Delegation::new("lamp", &["lamp/*"]).keys(2, 2));
@@ -96,6 +111,10 @@ pub(crate) fn verdict<T>(result: Result<T, Box<Error>>) -> String {
                 format!("{}: damaged", path.file_name().unwrap().display())
             }
             Error::Transport(why) => of_transport(why),
+            Error::RevocationList { .. } => "revocation list: refused".to_owned(),
+            Error::RevocationListRollback { trusted, found, .. } => {
+                format!("revocation list: rollback {trusted} to {found}")
+            }
             Error::WalkCut { steps, version, .. } => format!("walk cut after {steps} at {version}"),
             _ => in_full(&error),
         },
@@ -156,4 +175,24 @@ fn file(url: &str) -> &str {
 /// An error and its causes.
 pub(crate) fn in_full(error: &Error) -> String {
     format!("{error}: {}", error.causes().join(": "))
+}
+
+/// Why keys that signed did not count.
+pub(crate) fn reasons<T>(result: Result<T, Box<Error>>) -> String {
+    match result.err().as_deref() {
+        Some(Error::Metadata(MetadataError::Threshold(e))) => {
+            let reasons = e.refused.iter().map(|(_, why)| why.as_str());
+            reasons.collect::<Vec<_>>().join("; ")
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A member of JSON by its path, such as `roles.root.threshold`; made if it is not there.
+pub(crate) fn member<'a>(json: &'a mut Json, path: &str) -> &'a mut Json {
+    path.split('.').fold(json, |json, name| match json {
+        Json::Object(members) => members.entry(name.to_owned()).or_insert(Json::Null),
+        Json::Array(items) => &mut items[name.parse::<usize>().unwrap()],
+        other => panic!("{name} in {}", other.kind()),
+    })
 }
