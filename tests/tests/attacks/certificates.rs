@@ -1,19 +1,11 @@
 //! Certificate tricks, through the whole client: a chain that does not bind a key to the trust anchor for its role, so that the
 //! key's signature does not count, whoever put it into the metadata.
 
-use device_pki::{Authority, CaKind, KeyAlgorithm, KeyPair, SerialNumber, Validity};
+use device_pki::{Authority, CaKind, KeyAlgorithm, KeyPair, Validity};
 use rcgen::ExtendedKeyUsagePurpose as Eku;
-use tests::simulator::{Key, Pki, Plan, Simulator, date};
+use tests::simulator::{Key, Pki, Simulator, date};
 
-use crate::support::{now, plan, reasons, still_follows, verdict, world};
-
-/// Two of two root keys: without one of them nothing goes.
-fn bound() -> Plan {
-    Plan {
-        root: (2, 2),
-        ..plan().with_pki()
-    }
-}
+use crate::support::{bound, now, reasons, still_follows, verdict, world};
 
 fn pems(leaf: &device_pki::Certificate, ca: &Authority) -> Vec<String> {
     vec![leaf.pem(), ca.certificate().pem()]
@@ -335,112 +327,4 @@ fn a_chain_without_an_end() {
     let end = verdict(device.refresh(&mut tricked));
     assert_eq!(end, "root: shape of signed.x-pki.certs");
     still_follows(&device, &mut honest);
-}
-
-/// The serial numbers of a role's first keyholder and of who certified him.
-fn serials(honest: &mut Simulator, role: &str) -> Vec<SerialNumber> {
-    let key = honest.signers(role)[0].clone();
-    let delegator = if role == "lamp" { "targets" } else { "root" };
-    let chain = honest.chain(delegator, &key);
-    chain.iter().map(|c| c.serial().clone()).collect()
-}
-
-#[test]
-fn a_revoked_leaf() {
-    for role in ["root", "targets", "lamp"] {
-        let (mut honest, device) = world(bound());
-        let pki = honest.pki().unwrap().clone();
-        let leaf = serials(&mut honest, role)[0].clone();
-        honest.add_crl(pki.firmware(), 2, &[leaf]).publish();
-        for _ in 0..2 {
-            let why = reasons(device.find(&mut honest, "lamp/fw"));
-            assert_eq!(why.matches("was revoked on 2030-01-01").count(), 1, "{why}");
-            let end = verdict(device.find(&mut honest, "lamp/fw"));
-            assert_eq!(end, format!("{role}: threshold 1/2"));
-        }
-        let revoked = honest.signers(role)[0].clone();
-        honest.remove_key(role, &revoked);
-        honest.add_key(role);
-        still_follows(&device, &mut honest);
-    }
-}
-
-#[test]
-fn a_revoked_issuer() {
-    let (mut honest, device) = world(bound());
-    let pki = honest.pki().unwrap().clone();
-    let issuer = serials(&mut honest, "root")[1].clone();
-    honest.add_crl(pki.root(), 2, &[issuer]).publish();
-    let end = verdict(device.refresh(&mut honest));
-    assert_eq!(end, "root: threshold 0/2");
-    let why = reasons(device.refresh(&mut honest));
-    assert_eq!(why.matches("Firmware-Signing CA").count(), 2, "{why}");
-    assert_eq!(why.matches("was revoked on 2030-01-01").count(), 2, "{why}");
-}
-
-/// A list revokes what its own CA has issued: the same number at another CA is another certificate.
-#[test]
-fn a_list_of_another_ca() {
-    let (mut honest, device) = world(bound());
-    let pki = honest.pki().unwrap().clone();
-    let both = serials(&mut honest, "root");
-    // The leaf's number on the root CA's list, the CA's number on the firmware-signing CA's.
-    honest.add_crl(pki.root(), 2, &both[..1]);
-    honest.add_crl(pki.firmware(), 2, &both[1..]).publish();
-    still_follows(&device, &mut honest);
-}
-
-/// The walk goes over roots that somebody signed who has been revoked since (or whose certificate has run out); only what it leads
-/// to has to hold.
-#[test]
-fn a_walk_over_roots_of_somebody_who_left() {
-    let (mut honest, mut device) = world(bound());
-    let pki = honest.pki().unwrap().clone();
-    let leaf = serials(&mut honest, "root")[0].clone();
-    let left = honest.signers("root")[0].clone();
-    honest.publish_root();
-    honest.remove_key("root", &left);
-    honest.add_key("root");
-    honest.publish_root().publish_root();
-    honest.add_crl(pki.firmware(), 2, &[leaf]).publish();
-    // This device has the list already, from a friend; it is at root 2.
-    device.refresh(&mut honest).unwrap();
-    let fresh = tests::simulator::TestClient::new(&mut honest);
-    std::fs::create_dir_all(fresh.folder().join("crls")).unwrap();
-    for entry in std::fs::read_dir(device.folder().join("crls")).unwrap() {
-        let path = entry.unwrap().path();
-        std::fs::copy(
-            &path,
-            fresh.folder().join("crls").join(path.file_name().unwrap()),
-        )
-        .unwrap();
-    }
-    fresh.refresh(&mut honest).unwrap();
-    // Two years later, with certificates that were renewed.
-    let later = now().plus_seconds(2 * 365 * 86_400);
-    let expires = later.plus_seconds(10 * 86_400);
-    for (delegator, role) in [
-        ("root", "root"),
-        ("root", "targets"),
-        ("targets", "lamp"),
-        ("targets", "router"),
-    ] {
-        for key in honest.signers(role) {
-            let validity = Validity::days(later.plus_seconds(-86_400), 300);
-            let chain = pki.certify_for(&key, &[role], validity);
-            honest.set_chain(delegator, &key, chain);
-        }
-    }
-    honest.root().edit().common.expires = expires;
-    honest.timestamp().edit().common.expires = expires;
-    honest.snapshot().edit().common.expires = expires;
-    for role in honest.roles() {
-        honest.targets(&role).edit().common.expires = expires;
-    }
-    honest.publish_root().publish();
-    device.now = later;
-    still_follows(&device, &mut honest);
-    let mut slept = fresh;
-    slept.now = later;
-    still_follows(&slept, &mut honest);
 }

@@ -196,3 +196,74 @@ pub(crate) fn member<'a>(json: &'a mut Json, path: &str) -> &'a mut Json {
         other => panic!("{name} in {}", other.kind()),
     })
 }
+
+/// The metadata that a device asks for in a search, without root and timestamp.
+pub(crate) fn asked(repository: &mut Simulator) -> Vec<String> {
+    let requests = repository.take_requests().into_iter();
+    let requests = requests.filter(|r| !r.contains(".root.") && !r.contains("/timestamp."));
+    let stem = |r: String| {
+        r.trim_start_matches("metadata/")
+            .trim_end_matches(".json")
+            .to_owned()
+    };
+    requests.map(stem).collect()
+}
+
+/// A repository whose top-level role delegates to these.
+pub(crate) fn delegating(delegations: &[(&str, Delegation)]) -> Simulator {
+    let mut repository = Simulator::new(plan());
+    for (delegator, delegation) in delegations {
+        repository.delegate(delegator, delegation);
+    }
+    repository.publish();
+    repository
+}
+
+pub(crate) fn to(role: &str) -> Delegation {
+    Delegation::new(role, &["*", "*/*"])
+}
+
+/// Two of two root keys: without one of them nothing goes.
+pub(crate) fn bound() -> Plan {
+    Plan {
+        root: (2, 2),
+        ..plan().with_pki()
+    }
+}
+
+pub(crate) const ONLINE: [&str; 3] = ["timestamp", "snapshot", "pki"];
+
+pub(crate) fn content(device: &TestClient, repository: &mut Simulator, path: &str) -> String {
+    let found = device.download(repository, path).unwrap().unwrap();
+    String::from_utf8(found).unwrap()
+}
+
+/// The honest repository recovers: root rotates the online keys and these roles, and everything is published anew, after what the
+/// thief has published.
+pub(crate) fn recover(honest: &mut Simulator, evil: &mut Simulator, roles: &[&str]) {
+    for role in ["timestamp", "snapshot"].iter().chain(roles) {
+        honest.rotate(role);
+    }
+    for role in honest.roles() {
+        let ahead = evil.targets(&role).version();
+        honest.targets(&role).set_version(ahead);
+    }
+    honest.publish_root().publish();
+}
+
+/// What comes next from whoever this is comes after what the device trusts already; for the roles that he can sign.
+pub(crate) fn outrun(device: &TestClient, repository: &mut Simulator) {
+    let trusted = device.trusted();
+    let ahead = |role: &str, version: u64| version.max(trusted.get(role).copied().unwrap_or(1));
+    // The timestamp may name a snapshot that the device has not taken.
+    let version = ahead("timestamp", repository.timestamp().version());
+    let version = ahead("snapshot", version);
+    repository.timestamp().set_version(version);
+    repository.snapshot().set_version(version);
+    for role in repository.roles() {
+        if !repository.signers(&role).is_empty() {
+            let version = ahead(&role, repository.targets(&role).version());
+            repository.targets(&role).set_version(version);
+        }
+    }
+}
