@@ -66,6 +66,11 @@ impl Served {
         std::mem::take(&mut lock(&self.paths))
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Where its metadata is.
     pub fn metadata_url(&self) -> String {
         format!("http://{}/metadata/", self.address)

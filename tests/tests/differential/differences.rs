@@ -184,42 +184,48 @@ const DIFFERENCES: &[Difference] = &[
     },
 ];
 
-/// Whether the table has this disagreement.
-pub(crate) fn explains(
+/// Whether the table has every disagreement of a round.
+pub(crate) fn explain(
     peer: &str,
     scenario: &Scenario,
     round: usize,
     our: &Outcome,
     their: &Outcome,
 ) -> bool {
-    let who = who_refuses(our, their);
-    DIFFERENCES.iter().any(|difference| {
-        let of = match difference.of {
-            Of::Edit(of) => scenario.edits_until(round).any(of),
-            Of::TwoFilesOfOneVersion => scenario.has_unpublished_edits(round),
-            Of::LaterLookup => round > 0 && our.refresh.is_ok() && their.refresh.is_ok(),
-        };
-        let whose = difference.who == Refuses::Any || Some(difference.who) == who;
-        difference.peer == peer && whose && of
+    disagreements(our, their).into_iter().all(|who| {
+        DIFFERENCES.iter().any(|difference| {
+            let of = match difference.of {
+                Of::Edit(of) => scenario.edits_until(round).any(of),
+                Of::TwoFilesOfOneVersion => scenario.has_unpublished_edits(round),
+                Of::LaterLookup => round > 0 && our.refresh.is_ok() && their.refresh.is_ok(),
+            };
+            let whose = difference.who == Refuses::Any || difference.who == who;
+            difference.peer == peer && whose && of
+        })
     })
 }
 
-/// Who refuses; none if each refuses something that the other accepts, which nothing explains.
-fn who_refuses(our: &Outcome, their: &Outcome) -> Option<Refuses> {
-    match (&our.refresh, &their.refresh) {
-        (Err(_), Ok(_)) => return Some(Refuses::We),
-        (Ok(_), Err(_)) => return Some(Refuses::They),
-        (Ok(ours), Ok(theirs)) if ours != theirs => return Some(Refuses::Nobody),
-        _ => {}
+/// Who refuses what the other accepts: the refresh, or one lookup after the other.
+fn disagreements(our: &Outcome, their: &Outcome) -> Vec<Refuses> {
+    let refresh = disagreement(&our.refresh, &their.refresh);
+    if our.refresh.is_err() || their.refresh.is_err() {
+        return refresh.into_iter().collect();
     }
     let pairs = our.lookups.iter().zip(&their.lookups);
-    let mut refusals = pairs.filter_map(|pair| match pair {
+    let lookups = pairs.filter_map(|(our, their)| disagreement(our, their));
+    refresh.into_iter().chain(lookups).collect()
+}
+
+fn disagreement<T: PartialEq>(
+    our: &Result<T, String>,
+    their: &Result<T, String>,
+) -> Option<Refuses> {
+    match (our, their) {
         (Ok(our), Ok(their)) if our == their => None,
         (Ok(_), Ok(_)) => Some(Refuses::Nobody),
         (Err(_), Ok(_)) => Some(Refuses::We),
         (Ok(_), Err(_)) => Some(Refuses::They),
+        // Refused for whatever reason is refused.
         (Err(_), Err(_)) => None,
-    });
-    let first = refusals.next()?;
-    refusals.all(|next| next == first).then_some(first)
+    }
 }

@@ -51,27 +51,6 @@ pub(crate) struct Outcome {
 /// A target as a client found it: length and SHA-256 in hex.
 pub(crate) type Found = (u64, String);
 
-impl Outcome {
-    /// Refused for whatever reason is refused.
-    pub(crate) fn agrees_with(&self, other: &Self) -> bool {
-        let refresh = match (&self.refresh, &other.refresh) {
-            (Ok(a), Ok(b)) => a == b,
-            (Err(_), Err(_)) => true,
-            _ => false,
-        };
-        let lookups = self
-            .lookups
-            .iter()
-            .zip(&other.lookups)
-            .all(|pair| match pair {
-                (Ok(a), Ok(b)) => a == b,
-                (Err(_), Err(_)) => true,
-                _ => false,
-            });
-        refresh && lookups
-    }
-}
-
 impl Scenario {
     /// The repository as each round leaves it, and the time of the round.
     pub(crate) fn states(&self) -> Vec<(Simulator, Timestamp)> {
