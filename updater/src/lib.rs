@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! settle    what the last boot means: commit, roll back, go on      lifecycle (rules), trial
+//! begin     once, on a blank device: its first root metadata       bootstrap
 //! refresh   the whole metadata chain against the trust anchor      refresh -> metadata_store, transport
 //! select    whether the offered release is for this device         select (rules)
 //! install   payload frame by frame into the inactive slot          install -> slot, boot

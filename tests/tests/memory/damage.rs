@@ -82,6 +82,19 @@ fn files_that_hold_a_floor_are_errors_that_name_them() {
     device.refresh(&mut repository).unwrap();
 }
 
+/// A device that began over the network has no other root than the stored one.
+#[test]
+fn a_damaged_root_is_named_where_there_is_no_other() {
+    let (mut repository, mut device) = trusting();
+    device.root = b"{".to_vec();
+    std::fs::write(device.path("metadata/root.json"), b"{").unwrap();
+    let message = text(device.refresh(&mut repository));
+    assert!(
+        message.contains("metadata/root.json is damaged"),
+        "{message}"
+    );
+}
+
 #[test]
 fn files_in_each_others_places_are_errors() {
     let (mut repository, device) = trusting();

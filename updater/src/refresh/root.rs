@@ -70,7 +70,6 @@ impl Client<'_> {
 
     fn start(&self, factory_root: &[u8]) -> Result<Start, Error> {
         let role = RoleName::root();
-        let factory = trusted(factory_root)?;
         let Some(stored) = self.store.load(&role)? else {
             return Ok(Start {
                 bytes: factory_root.to_vec(),
@@ -78,6 +77,7 @@ impl Client<'_> {
             });
         };
         let walk = trusted(&stored).map_err(|e| self.damaged(&role, &e))?;
+        let factory = trusted(factory_root)?;
         let newer = factory.root().common.version > walk.root().common.version;
         Ok(Start {
             bytes: if newer { factory_root } else { &stored }.to_vec(),
