@@ -95,6 +95,28 @@ impl TestClient {
         })
     }
 
+    /// One refresh, and searches one after the other by what it has brought: the names of the roles that have the targets.
+    ///
+    /// # Errors
+    /// As [`Client::refresh`] and [`Client::find`], of the first that fails.
+    pub fn find_all(
+        &self,
+        transport: &mut dyn Transport,
+        paths: &[&str],
+    ) -> Result<Vec<Option<String>>, Box<Error>> {
+        let store = self.store()?;
+        wait(async {
+            let mut client = self.client(transport, &store);
+            let mut set = client.refresh(&self.root, self.now).await?;
+            let mut found = Vec::new();
+            for path in paths {
+                let target = client.find(&mut set, &target_path(path)?).await?;
+                found.push(target.map(|target| target.role().to_string()));
+            }
+            Ok(found)
+        })
+    }
+
     /// A refresh, the search for a target, and its bytes; none if there is no such target.
     ///
     /// # Errors

@@ -231,8 +231,16 @@ fn each_delegator_vouches_for_itself() {
         verdict(device.find(&mut repository, "y")),
         "shared: threshold 0/1"
     );
-    // Also in the same run, after a has vouched for it.
-    assert!(device.find(&mut repository, "x").unwrap().is_some());
+    // Also in the same run, after a has vouched for it, and the other way round.
+    for order in [["x", "y"], ["y", "x"]] {
+        let end = verdict(device.find_all(&mut repository, &order));
+        assert_eq!(end, "shared: threshold 0/1", "{order:?}");
+    }
+    let found = device.find_all(&mut repository, &["x", "x"]).unwrap();
+    assert_eq!(
+        found,
+        [Some("shared".to_owned()), Some("shared".to_owned())]
+    );
     repository.signers_mut("shared").push(other);
     repository.publish();
     assert!(device.find(&mut repository, "y").unwrap().is_some(), "by b");

@@ -131,6 +131,38 @@ fn a_new_root_needs_both_thresholds() {
     }
 }
 
+/// Also a root on the way has to be signed by its own keys (5.3.4), not only the one that the walk leads to.
+#[test]
+fn a_root_on_the_way_needs_both_thresholds() {
+    for (old, new, expected) in [
+        (2, 0, "root: threshold 0/2"),
+        (2, 1, "root: threshold 1/2"),
+        (1, 2, "root: threshold 1/2"),
+        (2, 2, "accepted"),
+    ] {
+        let (mut honest, device) = world(plan());
+        let before = honest.signers("root");
+        honest.rotate("root");
+        let after = honest.signers("root");
+        honest.publish_root();
+        let mut evil = honest.clone();
+        *evil.root().also_mut() = before[..old].to_vec();
+        *evil.signers_mut("root") = after[..new].to_vec();
+        let third = evil.root().bytes();
+        let mut evil = honest.clone();
+        evil.publish_root();
+        evil.replace("metadata/3.root.json", &third);
+        let end = verdict(device.refresh(&mut evil));
+        assert_eq!(end, expected, "{old} old and {new} new keys");
+        assert_eq!(
+            device.trusted()["root"],
+            if expected == "accepted" { 4 } else { 2 }
+        );
+        honest.publish_root();
+        still_follows(&device, &mut honest);
+    }
+}
+
 /// A rotation of several steps: each is proven by the one before, and none can be left out.
 #[test]
 fn no_step_of_the_walk_can_be_left_out() {
