@@ -110,7 +110,7 @@ impl PublicKey {
         let mut fields = Fields::of(json.clone(), at)?;
         let keytype = fields.take("keytype", Json::into_string)?;
         let scheme = fields.take("scheme", Json::into_string)?;
-        let mut keyval = fields.take("keyval", |json, at| Fields::of(json, at))?;
+        let mut keyval = fields.object("keyval")?;
         let verifier = match keyval.optional("public") {
             Some(Json::String(public)) => Verifier::new(&keytype, &scheme, &public),
             _ => Err("a key without a public part that is text".to_owned()),

@@ -168,6 +168,23 @@ impl AtTimestamp {
         &self.timestamp.snapshot
     }
 
+    /// Goes on with the snapshot that is trusted already, if the timestamp still names it; `bytes` is its file. It has been
+    /// verified against the current keys, and is not verified again.
+    ///
+    /// # Errors
+    /// If the timestamp names another file (5.5.2, 5.5.4), or it is expired (5.5.6).
+    pub fn keep_snapshot(
+        &self,
+        local: &Arc<Verified<Snapshot>>,
+        bytes: &[u8],
+    ) -> Result<AtSnapshot, MetadataError> {
+        let role = RoleName::snapshot();
+        announced(&role, &self.timestamp.snapshot, bytes)?;
+        let expected = self.timestamp.snapshot.version;
+        same_version(&role, expected, local.common.version)?;
+        self.at_snapshot(Arc::clone(local))
+    }
+
     /// Takes the snapshot, downloaded or local (5.5); `local` is the one trusted so far, for rollback checks.
     ///
     /// # Errors
@@ -197,10 +214,14 @@ impl AtTimestamp {
                 }
             }
         }
-        self.at.not_expired(&role, &*new)?;
+        self.at_snapshot(Arc::new(new))
+    }
+
+    fn at_snapshot(&self, snapshot: Arc<Verified<Snapshot>>) -> Result<AtSnapshot, MetadataError> {
+        self.at.not_expired(&RoleName::snapshot(), &**snapshot)?;
         Ok(AtSnapshot {
             at: self.clone(),
-            snapshot: Arc::new(new),
+            snapshot,
         })
     }
 }

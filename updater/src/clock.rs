@@ -13,7 +13,8 @@
 //! harm; and whoever steals online keys cannot expire everything. Whoever steals both, a threshold of targets and the online
 //! keys, can push the floor as far as he likes, until root retires the keys that he did it with: what stood on them then falls
 //! to the time of issue of the root that says so, at most. So the floor stands on keys in force, and root's keyholders can always
-//! bring a device back. Without such a rotation it never falls.
+//! bring a device back. Without such a rotation it never falls, and never behind the dates of certificates and revocation lists,
+//! which only CAs can make.
 //!
 //! The system clock never raises the floor: a clock that was years ahead and is corrected again does no lasting harm.
 
@@ -159,10 +160,18 @@ impl TimeFloor {
     /// What is left of the floor when a root that was issued at `issued` has taken keys out of force.
     ///
     /// People's word counted because a timestamp bore it out, so all of it falls with a timestamp key. Nothing falls below
-    /// the build time, and nothing below the new root's own word.
+    /// the build time, nothing below the new root's own word, and nothing below what CAs have `witnessed` with dates of their
+    /// own: certificates and revocation lists. Else whoever holds keys of root that have run out could sign a root that takes
+    /// the time back to when they had not.
     #[must_use]
-    pub fn without(self, retired: Retired, issued: Option<Timestamp>) -> Self {
-        let most = issued.unwrap_or(self.build).max(self.build);
+    pub fn without(
+        self,
+        retired: Retired,
+        issued: Option<Timestamp>,
+        witnessed: Option<Timestamp>,
+    ) -> Self {
+        let least = witnessed.map_or(self.build, |witnessed| witnessed.min(self.time()));
+        let most = issued.unwrap_or(self.build).max(self.build).max(least);
         let lowered = |part: Option<Timestamp>, lower: bool| {
             part.map(|part| if lower { part.min(most) } else { part })
         };

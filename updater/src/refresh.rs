@@ -166,7 +166,7 @@ impl Client<'_> {
         let role = RoleName::snapshot();
         let local = self.local_snapshot(root)?;
         if let Some((bytes, local)) = &local
-            && let Ok(same) = timestamp.snapshot(Some(local), bytes)
+            && let Ok(same) = timestamp.keep_snapshot(local, bytes)
         {
             return Ok(same);
         }
@@ -175,7 +175,7 @@ impl Client<'_> {
         let bytes = self
             .metadata(&name, file.most(self.limits.snapshot_length))
             .await?;
-        let snapshot = timestamp.snapshot(local.as_ref().map(|(_, local)| local), &bytes)?;
+        let snapshot = timestamp.snapshot(local.as_ref().map(|(_, local)| &**local), &bytes)?;
         self.store.save(&role, &bytes)?;
         Ok(snapshot)
     }

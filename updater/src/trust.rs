@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use device_pki::{Certificate, Crl, Gate, Thresholds, TrustAnchor};
-use metadata_schema::gate::PlainTuf;
+use metadata_schema::gate::{Certificates, PlainTuf};
+use metadata_schema::time::Timestamp;
 use metadata_schema::trusted::{AtTargets, SharedGate};
 
 /// What a refresh believes besides TUF.
@@ -41,6 +42,19 @@ impl Trust {
             .map(|certificates| gate.newest(certificates))
             .into_iter()
             .max_by_key(Certificate::not_before)
+    }
+
+    /// The latest date that CAs have put on these certificates or on revocation lists of theirs: it has certainly passed.
+    pub fn witnessed(
+        &self,
+        certificates: &Certificates,
+        lists: impl Iterator<Item = Crl>,
+    ) -> Option<Timestamp> {
+        let gate = self.bare()?;
+        let issuers = gate.issuers(certificates);
+        let signed = |list: &Crl| issuers.values().any(|ca| list.verify(ca).is_ok());
+        let listed = lists.filter(signed).map(|list| list.this_update()).max();
+        Some(gate.newest(certificates).not_before()).max(listed)
     }
 
     /// The CAs whose revocation lists matter for what is trusted now, by subject key identifier in hex.

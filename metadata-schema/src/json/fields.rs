@@ -23,6 +23,13 @@ impl ShapeError {
             found: found.into(),
         }
     }
+
+    /// The same error in a part of something that stands at the path `at`.
+    #[must_use]
+    pub fn below(mut self, at: &str) -> Self {
+        self.at = format!("{at}.{}", self.at);
+        self
+    }
 }
 
 /// The members of one object, taken out by name; what is left is what we do not know.
@@ -64,7 +71,8 @@ impl Fields {
         self.members.remove(name)
     }
 
-    /// Takes a member that must be there, through `convert`, which gets the value and its path.
+    /// Takes a member that must be there, through `convert`, which gets the value and its name: paths are put together only
+    /// where there is an error to tell, for there may be many thousands of members.
     ///
     /// # Errors
     /// If it is missing or `convert` refuses it.
@@ -73,8 +81,15 @@ impl Fields {
         name: &str,
         convert: impl FnOnce(Json, &str) -> Result<T, ShapeError>,
     ) -> Result<T, ShapeError> {
-        let at = self.at(name);
-        convert(self.required(name)?, &at)
+        convert(self.required(name)?, name).map_err(|e| e.below(&self.at))
+    }
+
+    /// Takes an object that must be there, to be taken apart in its turn.
+    ///
+    /// # Errors
+    /// If it is missing, or no object.
+    pub fn object(&mut self, name: &str) -> Result<Self, ShapeError> {
+        Self::of(self.required(name)?, self.at(name))
     }
 
     /// Takes a member that may be there, through `convert`.
@@ -86,10 +101,8 @@ impl Fields {
         name: &str,
         convert: impl FnOnce(Json, &str) -> Result<T, ShapeError>,
     ) -> Result<Option<T>, ShapeError> {
-        let at = self.at(name);
-        self.optional(name)
-            .map(|json| convert(json, &at))
-            .transpose()
+        let converted = self.optional(name).map(|json| convert(json, name));
+        converted.transpose().map_err(|e| e.below(&self.at))
     }
 
     /// The members that nobody took.

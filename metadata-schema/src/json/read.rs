@@ -40,17 +40,35 @@ pub enum Refused {
     /// Nesting beyond [`MAX_DEPTH`].
     #[error("nesting is deeper than {MAX_DEPTH} levels")]
     TooDeep,
+    /// More arrays and objects than text of this length has in any metadata.
+    #[error(
+        "more than {0} arrays and objects that are not empty, too many for text of this length"
+    )]
+    TooMany(usize),
+}
+
+/// Most arrays and objects that are not empty in text of `length` bytes.
+///
+/// Each takes some hundred bytes of memory, and seven bytes of text can make one. Metadata has one in thirty bytes or more (the
+/// shortest is an entry of a snapshot, `"a.json":{"version":1}`), so this costs nobody anything but who wants a device's memory.
+fn most_containers(length: usize) -> usize {
+    (length / 20).saturating_add(64)
 }
 
 impl Json {
     /// Reads one value from `text`, which may have white space around it and nothing else.
     ///
-    /// Time and memory are linear in the length of `text`; bounding that is the caller's part.
+    /// Time and memory are linear in the length of `text` (memory some thirty times as much at worst); bounding that is the
+    /// caller's part.
     ///
     /// # Errors
     /// [`JsonError`] with the offset of the first byte that is not acceptable.
     pub fn read(text: &[u8]) -> Result<Self, JsonError> {
-        let mut reader = Reader { text, at: 0 };
+        let mut reader = Reader {
+            text,
+            at: 0,
+            containers: 0,
+        };
         let value = reader.value(0)?;
         reader.white_space();
         if reader.at < text.len() {
@@ -63,6 +81,8 @@ impl Json {
 struct Reader<'a> {
     text: &'a [u8],
     at: usize,
+    /// Arrays and objects so far that are not empty.
+    containers: usize,
 }
 
 impl Reader<'_> {
@@ -86,11 +106,12 @@ impl Reader<'_> {
 
     fn object(&mut self, depth: usize) -> Result<Json, JsonError> {
         self.skip();
-        let mut members = Object::new();
         self.white_space();
         if self.take(b'}') {
-            return Ok(Json::Object(members));
+            return Ok(Json::Object(Object::new()));
         }
+        self.count()?;
+        let mut members = Vec::new();
         loop {
             self.white_space();
             let name_at = self.at;
@@ -102,17 +123,10 @@ impl Reader<'_> {
             if !self.take(b':') {
                 return Err(self.expected("':' after a member name"));
             }
-            let value = self.value(depth)?;
-            match members.entry(name) {
-                std::collections::btree_map::Entry::Vacant(free) => free.insert(value),
-                std::collections::btree_map::Entry::Occupied(taken) => {
-                    let what = Refused::Duplicate(taken.key().clone());
-                    return Err(JsonError { at: name_at, what });
-                }
-            };
+            members.push((name, name_at, self.value(depth)?));
             self.white_space();
             if self.take(b'}') {
-                return Ok(Json::Object(members));
+                return unique(members).map(Json::Object);
             }
             if !self.take(b',') {
                 return Err(self.expected("',' or '}' after a member"));
@@ -120,13 +134,24 @@ impl Reader<'_> {
         }
     }
 
+    /// Counts an array or object that is not empty.
+    fn count(&mut self) -> Result<(), JsonError> {
+        self.containers = self.containers.saturating_add(1);
+        let most = most_containers(self.text.len());
+        if self.containers > most {
+            return Err(self.refuse(Refused::TooMany(most)));
+        }
+        Ok(())
+    }
+
     fn array(&mut self, depth: usize) -> Result<Json, JsonError> {
         self.skip();
-        let mut items = Vec::new();
         self.white_space();
+        let mut items = Vec::new();
         if self.take(b']') {
             return Ok(Json::Array(items));
         }
+        self.count()?;
         loop {
             items.push(self.value(depth)?);
             self.white_space();
@@ -278,6 +303,20 @@ impl Reader<'_> {
     }
 }
 
+/// The members by name, if no name is there twice.
+fn unique(mut members: Vec<(String, usize, Json)>) -> Result<Object, JsonError> {
+    members.sort_by(|a, b| a.0.cmp(&b.0));
+    let pairs = members.iter().zip(members.iter().skip(1));
+    if let Some((_, (name, at, _))) = pairs.into_iter().find(|(a, b)| a.0 == b.0) {
+        let what = Refused::Duplicate(name.clone());
+        return Err(JsonError { at: *at, what });
+    }
+    Ok(members
+        .into_iter()
+        .map(|(name, _, value)| (name, value))
+        .collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -339,6 +378,20 @@ mod tests {
             );
         }
         assert!(Json::read(b"\"\xff\"").is_err());
+    }
+
+    /// Seven bytes make an object of hundreds of bytes in memory: nobody needs half a million of them.
+    #[test]
+    fn text_that_is_nothing_but_small_objects_is_refused() {
+        let objects = |count: usize| format!("[{}]", vec![r#"{"":0}"#; count].join(","));
+        assert!(Json::read(objects(90).as_bytes()).is_ok());
+        let error = Json::read(objects(70_000).as_bytes()).unwrap_err();
+        assert_eq!(error.what, Refused::TooMany(24_564));
+        // Metadata at its tersest, and empty ones, which take no memory.
+        let entries = (0..9_999).map(|n| format!(r#""{n:04}.json":{{"version":1}}"#));
+        let snapshot = format!("{{{}}}", entries.collect::<Vec<_>>().join(","));
+        assert!(Json::read(snapshot.as_bytes()).is_ok());
+        assert!(Json::read(format!("[{}]", vec!["{}"; 70_000].join(",")).as_bytes()).is_ok());
     }
 
     #[test]

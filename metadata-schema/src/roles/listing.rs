@@ -76,7 +76,7 @@ impl Role for Timestamp {
     fn parse(signed: Json, at: &str) -> Result<Self, ShapeError> {
         let mut fields = Fields::of(signed, at)?;
         let common = Common::take(&mut fields, Self::TYPE)?;
-        let mut meta = fields.take("meta", |json, at| Fields::of(json, at))?;
+        let mut meta = fields.object("meta")?;
         Ok(Self {
             common,
             snapshot: meta.take("snapshot.json", MetaFile::from_json)?,
@@ -123,8 +123,8 @@ impl Role for Snapshot {
         let at = fields.at("meta");
         let mut meta = BTreeMap::new();
         for (name, json) in fields.take("meta", Json::into_object)? {
-            let file =
-                MetaFile::from_json(json, &format!("{at}.{}", crate::json::shortened(&name)))?;
+            let file = MetaFile::from_json(json, &crate::json::shortened(&name))
+                .map_err(|e| e.below(&at))?;
             meta.insert(name, file);
         }
         Ok(Self {

@@ -136,7 +136,7 @@ impl Role for Root {
         let mut fields = Fields::of(signed, at)?;
         let common = Common::take(&mut fields, Self::TYPE)?;
         let keys = fields.take("keys", keys)?;
-        let mut roles = fields.take("roles", |json, at| Fields::of(json, at))?;
+        let mut roles = fields.object("roles")?;
         Ok(Self {
             common,
             keys,

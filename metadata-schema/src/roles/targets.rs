@@ -76,8 +76,8 @@ impl Role for Targets {
         let at = fields.at("targets");
         let mut targets = BTreeMap::new();
         for (path, json) in fields.take("targets", Json::into_object)? {
-            let file =
-                TargetFile::from_json(json, &format!("{at}.{}", crate::json::shortened(&path)))?;
+            let file = TargetFile::from_json(json, &crate::json::shortened(&path))
+                .map_err(|e| e.below(&at))?;
             targets.insert(path, file);
         }
         Ok(Self {

@@ -14,6 +14,7 @@ use crate::time::ReferenceTime;
 ///
 /// Fetch the file of version [`RootWalk::next_version`] and give it to [`RootWalk::step`]; when there is none, call
 /// [`RootWalk::finish`]. A caller bounds the number of steps by [`crate::limits::Limits::root_rotations`].
+#[derive(Clone)]
 pub struct RootWalk {
     gate: SharedGate,
     root: Verified<Root>,

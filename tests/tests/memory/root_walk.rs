@@ -2,7 +2,7 @@
 
 use device_pki::Validity;
 use metadata_schema::time::Timestamp;
-use tests::simulator::{Fault, Key, Simulator};
+use tests::simulator::{Fault, Key, Pki, Simulator, crl_path};
 use updater::error::Error;
 
 use crate::device::{Device, certified, issue, issue_all, issue_root, repository, text, time};
@@ -184,6 +184,30 @@ fn a_thief_of_expired_root_keys_does_not_lead_a_device_astray_for_good() {
     device.refresh(&mut repository).unwrap();
     assert_eq!(device.version("root"), Some(3));
     assert!(device.history().is_empty());
+}
+
+/// A root that retires online keys takes their word out of the floor, but not back to when its signers' certificates held: the
+/// CAs have witnessed a later day. The device's own clock is behind.
+#[test]
+fn expired_root_keys_do_not_take_the_time_back_to_when_they_held() {
+    let mut repository = certified("2030-01-01");
+    pass_root_on(&mut repository);
+    let pki = repository.pki().unwrap().clone();
+    let list = Pki::crl(pki.firmware(), 2, time("2030-01-04"), &[]);
+    repository.add_target("pki", &crl_path(pki.firmware()), list.der());
+    issue_all(&mut repository, "2030-01-05");
+    let device = Device::new(&mut repository);
+    device.refresh(&mut repository).unwrap();
+    assert_eq!(device.floor().time(), time("2030-01-05"));
+
+    let mut thief = repository.clone();
+    thief.rotate("timestamp");
+    issue_root(&mut thief, "2030-01-01");
+    thief.publish();
+    let refused = text(device.refresh(&mut thief));
+    assert!(refused.contains("expired on 2030-01-02"), "{refused}");
+    assert_eq!(device.version("root"), Some(2));
+    assert_eq!(device.floor().time(), time("2030-01-05"));
 }
 
 #[test]

@@ -86,7 +86,7 @@ fn stolen_online_keys_push_by_a_step_in_total() {
     }
     assert_eq!(floor.time(), time("2026-01-08"));
     // And are forgotten when root retires them.
-    let back = floor.without(retired(&["timestamp"]), Some(time("2026-01-02")));
+    let back = floor.without(retired(&["timestamp"]), Some(time("2026-01-02")), None);
     assert_eq!(back.time(), time("2026-01-02"));
     let honest = back.raised(issued("2026-01-02", "2026-01-01", "2026-01-03"));
     assert_eq!(honest.time(), time("2026-01-03"));
@@ -113,7 +113,7 @@ fn what_stolen_targets_and_online_keys_did_is_undone_by_retiring_either() {
         // Nothing that the thief stood on was retired.
         (&[], said, time("2090-01-01")),
     ] {
-        let after = pushed.without(retired(roles), issued);
+        let after = pushed.without(retired(roles), issued, None);
         assert_eq!(after.time(), expected, "{roles:?} {issued:?}");
     }
 }
@@ -123,7 +123,7 @@ fn a_wrong_clock_that_stolen_online_keys_bore_out_is_undone_with_them() {
     // One keyholder of root wrote 2035 in good faith, and a thief's timestamp agrees.
     let pushed = built("2026-01-01").raised(issued("2035-01-01", "2026-02-01", "2035-01-01"));
     assert_eq!(pushed.latest(), (time("2035-01-01"), Word::Root));
-    let after = pushed.without(retired(&["timestamp"]), Some(time("2026-03-01")));
+    let after = pushed.without(retired(&["timestamp"]), Some(time("2026-03-01")), None);
     assert_eq!(after.time(), time("2026-03-01"));
 }
 
@@ -131,7 +131,7 @@ fn a_wrong_clock_that_stolen_online_keys_bore_out_is_undone_with_them() {
 fn a_rotation_does_not_lower_what_was_said_before_it() {
     let floor = built("2026-01-01").raised(issued("2026-01-02", "2026-02-01", "2026-02-02"));
     let all = retired(&["targets", "timestamp"]);
-    assert_eq!(floor.without(all, Some(time("2026-03-01"))), floor);
+    assert_eq!(floor.without(all, Some(time("2026-03-01")), None), floor);
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn reads_the_former_form_and_what_it_writes() {
     assert_eq!(floor.latest(), (time("2026-05-02"), Word::Timestamp));
     assert_eq!(
         floor
-            .without(retired(&["targets", "timestamp"]), None)
+            .without(retired(&["targets", "timestamp"]), None, None)
             .time(),
         Timestamp::EPOCH
     );
@@ -245,7 +245,7 @@ proptest! {
         prop_assert!(floor.raised(said).time() >= floor.time());
         let newer = floor.at_least(Timestamp::from_unix_seconds(build));
         prop_assert!(newer.time() >= floor.time());
-        prop_assert_eq!(floor.without(Retired::default(), root).time(), floor.time());
+        prop_assert_eq!(floor.without(Retired::default(), root, None).time(), floor.time());
         prop_assert!(floor.reference(Timestamp::EPOCH).0 >= floor.time());
     }
 
@@ -254,7 +254,7 @@ proptest! {
     fn a_rotation_always_brings_it_back(floor in any_floor(), root in moment()) {
         let mut all = Retired::default();
         (all.timestamp, all.targets) = (true, true);
-        let after = floor.without(all, root);
+        let after = floor.without(all, root, None);
         let build = floor.build;
         prop_assert!(after.time() >= build && after.time() <= floor.time());
         prop_assert!(after.time() <= root.map_or(build, |root| root.max(build)));
@@ -263,9 +263,9 @@ proptest! {
     /// A mirror that shows the same rotation again.
     #[test]
     fn a_rotation_lowers_once(floor in any_floor(), retired in any_retired(), root in moment()) {
-        let after = floor.without(retired, root);
+        let after = floor.without(retired, root, None);
         prop_assert!(after.time() <= floor.time());
-        prop_assert_eq!(after.without(retired, root), after);
+        prop_assert_eq!(after.without(retired, root, None), after);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! What the device trusted before: it sets the rollback floor, so a file that is there and cannot be used is an error and not
 //! a fresh start.
 
+use std::sync::Arc;
+
 use metadata_schema::MetadataError;
 use metadata_schema::envelope::Verified;
 use metadata_schema::name::RoleName;
@@ -11,7 +13,7 @@ use super::Client;
 use crate::error::{Error, StoreError};
 
 /// A snapshot as it is stored, and verified.
-pub(super) type LocalSnapshot = (Vec<u8>, Verified<Snapshot>);
+pub(super) type LocalSnapshot = (Vec<u8>, Arc<Verified<Snapshot>>);
 
 impl Client<'_> {
     /// The timestamp that is trusted so far.
@@ -35,7 +37,7 @@ impl Client<'_> {
         };
         let recalled = root.recall_snapshot(&bytes);
         let snapshot = recalled.map_err(|e| self.damaged(&role, &e))?;
-        Ok(Some((bytes, snapshot)))
+        Ok(Some((bytes, Arc::new(snapshot))))
     }
 
     /// A file of ours that is not what we stored.

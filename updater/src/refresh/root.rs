@@ -7,23 +7,36 @@
 
 use std::sync::Arc;
 
+use device_pki::Crl;
 use metadata_schema::gate::PlainTuf;
 use metadata_schema::name::RoleName;
+use metadata_schema::time::Timestamp;
 use metadata_schema::trusted::{AtRoot, ConfirmedRoot, RootWalk};
 
 use super::{Client, RunClock};
 use crate::error::Error;
 use crate::transport::{Part, fetch};
 
-/// Most bytes of steps that are kept: thousands of roots. What is beyond is walked, and fetched again by the next run.
-const MAX_HISTORY: u64 = 64 * 1024 * 1024;
+/// Most bytes of steps that are kept: some hundreds of roots. What is beyond is walked, and fetched again by the next run. It
+/// also bounds what a thief of keys that lead nowhere can have written to a device's flash in each run.
+const MAX_HISTORY: u64 = 4 * 1024 * 1024;
 
 /// Where a walk begins.
 pub(super) struct Start {
-    /// The root that is trusted because of where it comes from.
+    /// The walk from the root that is trusted because of where it comes from, before its first step.
+    walk: RootWalk,
+    /// The file of that root.
     bytes: Vec<u8>,
-    /// What was confirmed last, if anything was.
-    confirmed: Option<Vec<u8>>,
+    /// What was confirmed last, if anything was: root and its file.
+    confirmed: Option<(RootWalk, Vec<u8>)>,
+}
+
+impl Start {
+    /// Whether this is the file of the root that was confirmed last.
+    fn has_confirmed(&self, bytes: &[u8]) -> bool {
+        let confirmed = self.confirmed.as_ref();
+        confirmed.is_some_and(|(_, file)| file == bytes)
+    }
 }
 
 /// A walk under way.
@@ -49,7 +62,7 @@ impl Client<'_> {
         let start = self.start(factory_root)?;
         let mut resume = true;
         let confirmed = loop {
-            let mut walked = self.begin(&start)?;
+            let mut walked = Self::begin(&start);
             if resume {
                 self.resume(&mut walked)?;
             }
@@ -70,34 +83,39 @@ impl Client<'_> {
 
     fn start(&self, factory_root: &[u8]) -> Result<Start, Error> {
         let role = RoleName::root();
+        // The walk goes without revocation lists, its end is judged under them: see `RootWalk::confirm`.
+        let trusted = |bytes: &[u8]| RootWalk::from_trusted(bytes, self.trust.gate(Vec::new()));
         let Some(stored) = self.store.load(&role)? else {
             return Ok(Start {
+                walk: trusted(factory_root)?,
                 bytes: factory_root.to_vec(),
                 confirmed: None,
             });
         };
-        let walk = trusted(&stored).map_err(|e| self.damaged(&role, &e))?;
+        let confirmed = trusted(&stored).map_err(|e| self.damaged(&role, &e))?;
         let factory = trusted(factory_root)?;
-        let newer = factory.root().common.version > walk.root().common.version;
+        let newer = factory.root().common.version > confirmed.root().common.version;
+        let (walk, bytes) = if newer {
+            let walk = factory.in_place_of(confirmed.root());
+            (walk, factory_root.to_vec())
+        } else {
+            (confirmed.clone(), stored.clone())
+        };
         Ok(Start {
-            bytes: if newer { factory_root } else { &stored }.to_vec(),
-            confirmed: Some(stored),
+            walk,
+            bytes,
+            confirmed: Some((confirmed, stored)),
         })
     }
 
-    fn begin(&self, start: &Start) -> Result<Walked, Error> {
-        // The walk goes without revocation lists, its end is judged under them: see `RootWalk::confirm`.
-        let mut walk = RootWalk::from_trusted(&start.bytes, self.trust.gate(Vec::new()))?;
-        if let Some(confirmed) = &start.confirmed {
-            walk = walk.in_place_of(trusted(confirmed)?.root());
-        }
-        Ok(Walked {
-            walk,
+    fn begin(start: &Start) -> Walked {
+        Walked {
+            walk: start.walk.clone(),
             newest: start.bytes.clone(),
             resumed: 0,
             kept: 0,
             cut: false,
-        })
+        }
     }
 
     /// Takes the steps that are in the history.
@@ -143,7 +161,8 @@ impl Client<'_> {
             walk, newest, cut, ..
         } = walked;
         let version = walk.root().common.version;
-        let settled = clock.after(walk.retired(), walk.root().common.issued);
+        let witnessed = self.witnessed(start)?;
+        let settled = clock.after(walk.retired(), walk.root().common.issued, witnessed);
         let confirmed = match walk.confirm(settled.reference.0, self.gate()?) {
             Ok(confirmed) => confirmed,
             Err(source) if cut => {
@@ -159,12 +178,23 @@ impl Client<'_> {
             }
         };
         clock.settle(settled)?;
-        if start.confirmed.as_ref() != Some(&newest) {
+        if !start.has_confirmed(&newest) {
             // Before the root takes its place, so that it cannot be forgotten.
             self.drop_what_was_retired(&confirmed, start, &newest)?;
             self.store.save_root(&newest)?;
         }
         Ok(confirmed)
+    }
+
+    /// A time that has certainly passed on the word of the CAs alone, by the root that was confirmed last: whoever signs the
+    /// next ones has no part in it.
+    fn witnessed(&self, start: &Start) -> Result<Option<Timestamp>, Error> {
+        let Some((confirmed, _)) = &start.confirmed else {
+            return Ok(None);
+        };
+        let lists = self.store.load_crls()?.into_iter();
+        let lists = lists.filter_map(|(_, bytes)| Crl::from_der("list", &bytes).ok());
+        Ok(self.trust.witnessed(&confirmed.root().certificates, lists))
     }
 
     async fn steps(&mut self, walked: &mut Walked) -> Result<(), Error> {
@@ -197,13 +227,11 @@ impl Client<'_> {
         newest: &[u8],
     ) -> Result<(), Error> {
         let new = trusted(newest)?;
-        let former = start.confirmed.as_deref().map(trusted).transpose()?;
+        let former = start.confirmed.as_ref().map(|(walk, _)| walk);
         for role in [RoleName::timestamp(), RoleName::snapshot()] {
             let stale = confirmed.retired().online()
                 || self.store.load(&role)?.is_some_and(|bytes| {
-                    let by_former = former
-                        .as_ref()
-                        .is_some_and(|root| root.signs(&role, &bytes));
+                    let by_former = former.is_some_and(|root| root.signs(&role, &bytes));
                     by_former && !new.signs(&role, &bytes)
                 });
             if stale {

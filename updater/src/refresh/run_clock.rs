@@ -60,9 +60,15 @@ impl<'a> RunClock<'a> {
         self.floor
     }
 
-    /// What time it is if the walk ends at a root that was issued at `issued`, having retired these keys.
-    pub(super) fn after(&self, retired: Retired, issued: Option<Timestamp>) -> Settled {
-        let floor = self.floor.without(retired, issued);
+    /// What time it is if the walk ends at a root that was issued at `issued`, having retired these keys; CAs have `witnessed`
+    /// a time that has passed: see [`TimeFloor::without`].
+    pub(super) fn after(
+        &self,
+        retired: Retired,
+        issued: Option<Timestamp>,
+        witnessed: Option<Timestamp>,
+    ) -> Settled {
+        let floor = self.floor.without(retired, issued, witnessed);
         Settled {
             floor,
             reference: floor.reference(self.system),
