@@ -6,6 +6,10 @@
 //! has a memory: for every CA that certified signers there must be a current revocation list, and root and targets must hold
 //! under all of them. A list that is missing or overdue is a refusal here, where otherwise it says nothing.
 //!
+//! A device that begins *again*, at somebody's word, is recovering from lost metadata or from a stolen root threshold. Those who
+//! were revoked would then have its root metadata in the firmware as a way back, so the same is asked of it, wherever its first root
+//! comes from; and the revocation lists that it has stay in force.
+//!
 //! Until all of that has succeeded, nothing is trusted: what has come stands in `metadata.new`, and takes its place as a whole. A
 //! power cut leaves a device that has begun, or one that has not. It begins by itself only once: `origin.json`, outside of the
 //! metadata, says that it has, so that metadata which is lost later is an error, and no stranger's chance.
@@ -25,8 +29,10 @@ use crate::trust::Trust;
 /// What a device begins with.
 #[derive(Clone, Copy, Debug)]
 pub enum First<'a> {
-    /// Root metadata that came with the firmware.
+    /// Root metadata that came with the firmware, on a device that has never trusted anything else.
     Factory(&'a [u8]),
+    /// The same at somebody's word, on a device that may have trusted something else: who was revoked since must not lead it.
+    FactoryAgain(&'a [u8]),
     /// Root metadata of this version, from the network.
     Network(Version),
 }
@@ -60,10 +66,11 @@ pub fn note(states: &StateStore, now: Timestamp) -> Result<(), StoreError> {
 }
 
 /// Begins: one whole refresh into a folder of its own, which then takes the place of the trusted metadata, whatever is there.
-/// The clock begins anew, too, with what `clock` says: no floor that was learnt before stays.
+/// The clock begins anew, too, with what `clock` says: no floor that was learnt before stays. Revocation lists do: they stand on
+/// their CA's signature, and not on the metadata that led to them.
 ///
 /// # Errors
-/// As of a refresh; and over the network, if a revocation list is missing or overdue. The device then trusts what it did.
+/// As of a refresh; and but for [`First::Factory`], if a revocation list is missing or overdue. The device then trusts what it did.
 pub async fn begin(
     transport: &mut dyn Transport,
     trust: &Trust,
@@ -73,6 +80,7 @@ pub async fn begin(
     clock: &mut RunClock<'_>,
 ) -> Result<AtTargets, Error> {
     let store = MetadataStore::open_new(&states.provisional(), states.storage().clone())?;
+    store.take_crls_of(&states.metadata())?;
     let mut client = Client {
         transport,
         store: &store,
@@ -81,6 +89,7 @@ pub async fn begin(
     };
     let set = match first {
         First::Factory(root) => client.refresh_by(root, clock).await?,
+        First::FactoryAgain(root) => client.refresh_again(root, clock).await?,
         First::Network(version) => client.refresh_blank(version, clock).await?,
     };
     store.place(&states.metadata())?;

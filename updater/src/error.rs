@@ -183,7 +183,7 @@ pub enum BootstrapError {
     },
     /// A CA that certified signers has no list.
     #[error(
-        "no revocation list of {issuer} is published, and a blank device needs a current one of every CA that certified signers"
+        "no revocation list of {issuer} is published, and who begins, or begins again, needs a current one of every CA that certified signers"
     )]
     NoRevocationList {
         /// The CA.
@@ -191,7 +191,7 @@ pub enum BootstrapError {
     },
     /// A list is overdue.
     #[error(
-        "the revocation list of {issuer} was due to be replaced at {next_update}; the reference time is {now}, and a blank device needs a current one"
+        "the revocation list of {issuer} was due to be replaced at {next_update}; the reference time is {now}, and who begins, or begins again, needs a current one"
     )]
     StaleRevocationList {
         /// The CA.

@@ -8,6 +8,8 @@
 //! metadata/offer.manifest               the manifest of the device's channel, so that an idle poll need not fetch it
 //! ```
 
+mod crls;
+
 use std::path::{Path, PathBuf};
 
 use device_pki::durable;
@@ -174,49 +176,6 @@ impl MetadataStore {
         self.storage.empty_dir(&self.folder.join(HISTORY))
     }
 
-    /// All revocation lists, by the name they are stored under.
-    ///
-    /// # Errors
-    /// If one cannot be read.
-    pub fn load_crls(&self) -> Result<Vec<(PathBuf, Vec<u8>)>, StoreError> {
-        let folder = self.folder.join(CRLS);
-        let unreadable = |e: std::io::Error| StoreError::Damaged {
-            path: folder.clone(),
-            why: e.to_string(),
-        };
-        let mut crls = Vec::new();
-        let entries = match std::fs::read_dir(&folder) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(crls),
-            entries => entries.map_err(unreadable)?,
-        };
-        for entry in entries {
-            let path = entry.map_err(unreadable)?.path();
-            if path.extension().is_some_and(|extension| extension == "crl")
-                && let Some(bytes) = read(&path, MAX_LENGTH)?
-            {
-                crls.push((path, bytes));
-            }
-        }
-        crls.sort();
-        Ok(crls)
-    }
-
-    /// The stored revocation list of the issuer with this subject key identifier, in hex.
-    ///
-    /// # Errors
-    /// If it is there and cannot be read.
-    pub fn load_crl(&self, ski: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        read(&self.crl(ski), MAX_LENGTH)
-    }
-
-    /// Stores a revocation list.
-    ///
-    /// # Errors
-    /// If the storage fails.
-    pub fn save_crl(&self, ski: &str, bytes: &[u8]) -> Result<(), StoreError> {
-        self.write(&self.crl(ski), bytes)
-    }
-
     /// The manifest that was fetched last; none as well if it cannot be read, for it can be fetched again.
     pub fn load_manifest(&self) -> Option<Vec<u8>> {
         read(&self.folder.join(MANIFEST), MAX_LENGTH).ok().flatten()
@@ -239,10 +198,6 @@ impl MetadataStore {
         self.folder
             .join(HISTORY)
             .join(format!("{version}.root.json"))
-    }
-
-    fn crl(&self, ski: &str) -> PathBuf {
-        self.folder.join(CRLS).join(format!("{ski}.crl"))
     }
 
     fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {

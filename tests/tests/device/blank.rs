@@ -83,6 +83,17 @@ async fn a_device_that_lost_its_metadata_does_not_start_afresh() {
     let mut updater: Updater = world.updater();
     let error = updater.once(world.now, &mut Silent).await.unwrap_err();
     assert!(matches!(error, Error::Store(StoreError::Lost { .. })));
+    // Nor can those who were revoked since lead it at the reset.
+    let error = updater.bootstrap(true, world.now).await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::Bootstrap(BootstrapError::NoRevocationList { .. })
+        ),
+        "{}",
+        error.in_one_line()
+    );
+    publish_lists(&world);
     updater.bootstrap(true, world.now).await.unwrap();
     updater.once(world.now, &mut Silent).await.unwrap();
 }

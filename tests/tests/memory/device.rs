@@ -186,9 +186,17 @@ impl Device {
         transport: &mut dyn Transport,
         version: u64,
     ) -> Result<Refreshed, Error> {
+        self.begin_by(transport, First::Network(Version::new(version).unwrap()))
+    }
+
+    /// Begins to trust the repository.
+    pub(crate) fn begin_by(
+        &self,
+        transport: &mut dyn Transport,
+        first: First<'_>,
+    ) -> Result<Refreshed, Error> {
         let states = self.states();
         let mut clock = RunClock::new(self.system, TimeFloor::factory(self.built), None);
-        let first = First::Network(Version::new(version).unwrap());
         let begun = bootstrap::begin(
             transport,
             &self.trust,

@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod again;
 mod bootstrap;
 mod clock;
 mod damage;

@@ -8,7 +8,8 @@ use crate::error::Error;
 /// Begin to trust the repository, as a blank device does by itself on its first run; install nothing
 #[derive(Debug, Args)]
 pub(super) struct Bootstrap {
-    /// Also where the device trusts it already, or has lost what it trusted: forget all of it, with its rollback floor
+    /// Also where the device trusts it already, or has lost what it trusted: forget all of it, with its rollback floor,
+    /// but for revocation lists; every CA that certified signers needs a current one
     #[arg(long)]
     again: bool,
 }

@@ -1,4 +1,4 @@
-//! The first refresh of a device that trusts nothing yet: see [`crate::bootstrap`].
+//! The first refresh of a device that trusts nothing yet, or nothing any more: see [`crate::bootstrap`].
 
 use device_pki::Crl;
 use metadata_schema::name::Version;
@@ -30,7 +30,20 @@ impl Client<'_> {
         let root = fetch(self.transport, Part::Metadata, &name, limit).await?;
         let root = root.ok_or(BootstrapError::NoRoot { version })?;
         RootWalk::from_network(&root, version, self.trust.gate(Vec::new()))?;
-        let set = self.refresh_by(&root, clock).await?;
+        self.refresh_again(&root, clock).await
+    }
+
+    /// A refresh that begins with `root`, and takes nothing on trust that a revocation list could speak against. The store has to be
+    /// empty, but for revocation lists.
+    ///
+    /// # Errors
+    /// As of a refresh; if a CA that certified signers has no current revocation list.
+    pub(crate) async fn refresh_again(
+        &mut self,
+        root: &[u8],
+        clock: &mut RunClock<'_>,
+    ) -> Result<AtTargets, Error> {
+        let set = self.refresh_by(root, clock).await?;
         self.all_lists_are_current(&set, clock.reference().0)?;
         Ok(set)
     }

@@ -116,7 +116,8 @@ impl Updater {
     /// succeeded.
     ///
     /// # Errors
-    /// As of a refresh; if the device has begun already, and not `again`. It then trusts what it did.
+    /// As of a refresh; if the device has begun already, and not `again`; if `again`, and a revocation list is missing or overdue.
+    /// It then trusts what it did.
     pub async fn bootstrap(&self, again: bool, system: Timestamp) -> Result<Timestamp, Error> {
         if !again && let Some(since) = bootstrap::since(&self.states)? {
             return Err(BootstrapError::NotBlank { since }.into());
@@ -132,7 +133,11 @@ impl Updater {
             FirstRoot::Network(version) => First::Network(*version),
             FirstRoot::Factory(path) => {
                 root = durable::read_bounded(path, MAX_ROOT).map_err(Error::Identity)?;
-                First::Factory(&root)
+                if again {
+                    First::FactoryAgain(&root)
+                } else {
+                    First::Factory(&root)
+                }
             }
         };
         self.begin(&mut network, first, &mut clock).await?;
