@@ -11,7 +11,7 @@
 //! comes from; and the revocation lists that it has stay in force.
 //!
 //! Until all of that has succeeded, nothing is trusted: what has come stands in `metadata.new`, and takes its place as a whole. A
-//! power cut leaves a device that has begun, or one that has not. It begins by itself only once: `origin.json`, outside of the
+//! power cut leaves a device that has begun, or one that has not; and one that began again, with the old or with the new. It begins by itself only once: `origin.json`, outside of the
 //! metadata, says that it has, so that metadata which is lost later is an error, and no stranger's chance.
 
 use metadata_schema::limits::Limits;
@@ -37,13 +37,15 @@ pub enum First<'a> {
     Network(Version),
 }
 
-/// Since when the device has trusted a repository; none if it is blank.
+/// Since when the device has trusted a repository; none if it is blank. A beginning that was cut off is undone or finished first, so
+/// nobody else may be at work in the folder.
 ///
 /// # Errors
 /// If it did, and what it trusted is gone.
 pub fn since(states: &StateStore) -> Result<Option<Timestamp>, StoreError> {
     let origin = states.origin()?;
     let folder = states.metadata();
+    MetadataStore::recover(&folder, states.storage())?;
     match (MetadataStore::begun(&folder)?, origin) {
         (true, origin) => Ok(Some(origin.map_or(Timestamp::EPOCH, |origin| origin.since))),
         (false, None) => Ok(None),
@@ -79,6 +81,7 @@ pub async fn begin(
     first: First<'_>,
     clock: &mut RunClock<'_>,
 ) -> Result<AtTargets, Error> {
+    MetadataStore::recover(&states.metadata(), states.storage())?;
     let store = MetadataStore::open_new(&states.provisional(), states.storage().clone())?;
     store.take_crls_of(&states.metadata())?;
     let mut client = Client {

@@ -9,6 +9,7 @@
 //! ```
 
 mod crls;
+mod place;
 
 use std::path::{Path, PathBuf};
 
@@ -49,6 +50,7 @@ impl MetadataStore {
     /// # Errors
     /// As there.
     pub fn open_on(folder: &Path, storage: Storage) -> Result<Self, StoreError> {
+        Self::recover(folder, &storage)?;
         for folder in [folder, &folder.join(HISTORY), &folder.join(CRLS)] {
             storage.make_dir(folder)?;
         }
@@ -64,19 +66,6 @@ impl MetadataStore {
     pub fn open_new(folder: &Path, storage: Storage) -> Result<Self, StoreError> {
         storage.remove_dir(folder)?;
         Self::open_on(folder, storage)
-    }
-
-    /// Gives the folder, whole, the place of another, whatever is there.
-    ///
-    /// # Errors
-    /// If the storage fails.
-    pub fn place(self, place: &Path) -> Result<Self, StoreError> {
-        self.storage.remove_dir(place)?;
-        self.storage.place_dir(&self.folder, place)?;
-        Ok(Self {
-            folder: place.to_owned(),
-            ..self
-        })
     }
 
     /// Whether the folder holds trusted metadata.

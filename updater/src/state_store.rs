@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::TimeFloor;
 use crate::error::StoreError;
 use crate::lifecycle::State;
+use crate::metadata_store::MetadataStore;
 use crate::storage::Storage;
 
 /// The version of `state.json` that this updater writes. A higher one is refused: a newer updater wrote it.
@@ -74,11 +75,13 @@ impl StateStore {
         &self.storage
     }
 
-    /// Removes what writes that were cut off have left. Nobody else may be at work in the folder.
+    /// Removes what writes that were cut off have left, and undoes or finishes a beginning that was. Nobody else may be at work in
+    /// the folder.
     ///
     /// # Errors
     /// If the storage fails.
     pub fn tidy(&self) -> Result<(), StoreError> {
+        MetadataStore::recover(&self.metadata(), &self.storage)?;
         self.storage.remove_leftovers(&self.folder)?;
         self.storage.remove_dir(&self.provisional())
     }

@@ -104,10 +104,10 @@ impl Updater {
     /// # Errors
     /// If something is missing, damaged, or another updater is at work.
     pub fn open(config: Config) -> Result<Self, Error> {
-        StateStore::open(&config.state)?;
+        let states = StateStore::open(&config.state)?;
         let lock = lock(&config)?;
+        states.tidy()?;
         let mut updater = Self::look(config)?;
-        updater.states.tidy()?;
         updater.states.save(&updater.state)?;
         updater.lock = Some(lock);
         Ok(updater)

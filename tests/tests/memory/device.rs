@@ -249,7 +249,7 @@ fn all_files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-fn copy_all(from: &Path, to: &Path) {
+pub(crate) fn copy_all(from: &Path, to: &Path) {
     for path in all_files(from) {
         let copy = to.join(path.strip_prefix(from).unwrap());
         std::fs::create_dir_all(copy.parent().unwrap()).unwrap();

@@ -2,10 +2,14 @@
 //!
 //! `crash` kills a process within the changes, too.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
 use tests::simulator::{Delegation, Simulator};
 use updater::bootstrap::{note, since};
+use updater::metadata_store::MetadataStore;
 
-use crate::device::{Device, certified, issue_all, issue_root, time};
+use crate::device::{Device, certified, copy_all, issue_all, issue_root, time};
 
 const FLOORS: [&str; 3] = ["root", "timestamp", "snapshot"];
 
@@ -126,21 +130,79 @@ fn a_beginning_that_is_cut_off_anywhere_leaves_a_device_blank_or_begun() {
     assert!(changes >= 15, "{changes} changes");
 }
 
-/// At somebody's word a device begins again: it then trusts what it did, or the new, or says that it has lost both.
+/// At somebody's word a device begins again: it then trusts what it did, or the new, either of them whole.
 #[test]
-fn a_second_beginning_that_is_cut_off_anywhere_is_never_taken_for_the_first() {
-    let [_, _, mut now] = histories();
-    let device = Device::new(&mut now);
-    device.begin(&mut now, 2).unwrap();
+fn a_second_beginning_that_is_cut_off_anywhere_leaves_the_old_or_the_new() {
+    let [_, mut seen, mut now] = histories();
+    let mut device = Device::new(&mut now);
+    device.system = time("2030-01-05");
+    device.begin(&mut seen, 1).unwrap();
+    let whole = device.with_power_for(u64::MAX);
+    whole.begin(&mut now, 1).unwrap();
+    let ends = [metadata(&device), metadata(&whole)];
+    assert_ne!(ends[0], ends[1]);
+
     let mut changes = 0;
-    while device.with_power_for(changes).begin(&mut now, 2).is_err() {
+    let (mut found, mut aside) = ([false; 2], 0);
+    loop {
         let cut = device.with_power_for(changes);
-        assert!(cut.begin(&mut now, 2).is_err());
+        let done = cut.begin(&mut now, 1).is_ok();
         let cut = cut.powered();
-        let since = since(&cut.states());
-        assert!(!matches!(since, Ok(None)), "{changes} changes");
-        cut.begin(&mut now, 2).unwrap();
+        aside += usize::from(cut.path("metadata.old").exists());
+        // Whatever looks first: the start of a run, the question whether it is blank, or a refresh without either.
+        let [tidied, asked, opened] = [(); 3].map(|()| cut.with_power_for(u64::MAX));
+        tidied.states().tidy().unwrap();
+        MetadataStore::open(&opened.path("metadata")).unwrap();
+        for looked in [&tidied, &asked, &opened] {
+            let begun = since(&looked.states());
+            assert!(begun.unwrap().is_some(), "{changes} changes");
+            let metadata = metadata(looked);
+            let end = ends.iter().position(|end| *end == metadata);
+            let end = end.unwrap_or_else(|| panic!("{changes} changes: neither old nor new"));
+            found[end] = true;
+            assert!(!looked.path("metadata.old").exists(), "{changes} changes");
+        }
+        assert!(!tidied.path("metadata.new").exists(), "{changes} changes");
+        if done {
+            break;
+        }
+        cut.begin(&mut now, 1).unwrap();
+        assert_eq!(cut.files(), whole.files(), "{changes} changes");
         changes += 1;
     }
     assert!(changes >= 15, "{changes} changes");
+    assert_eq!(
+        (found, aside),
+        ([true; 2], 2),
+        "between each two of the three steps"
+    );
+}
+
+/// Every file of trusted metadata.
+fn metadata(device: &Device) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = device.files();
+    files.retain(|path, _| path.starts_with("metadata"));
+    files
+}
+
+/// The power fails again while the old folder goes back.
+#[test]
+fn a_way_back_that_is_cut_off_is_taken_again() {
+    let [_, mut seen, _] = histories();
+    let device = Device::new(&mut seen);
+    device.begin(&mut seen, 1).unwrap();
+    let trusted = device.files();
+    let aside = device.path("metadata.old");
+    for new in [false, true] {
+        std::fs::rename(device.path("metadata"), &aside).unwrap();
+        if new {
+            // Removing what is over was cut off.
+            copy_all(&aside, &device.path("metadata"));
+            std::fs::remove_file(aside.join("timestamp.json")).unwrap();
+        }
+        let dead = device.with_power_for(0);
+        assert!(since(&dead.states()).is_err() && dead.path("metadata.old").exists());
+        assert!(since(&device.states()).unwrap().is_some());
+        assert_eq!(device.files(), trusted);
+    }
 }
