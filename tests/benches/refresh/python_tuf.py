@@ -1,5 +1,7 @@
-"""python-tuf: one refresh and the search for one target. Says its CPU in nanoseconds since its imports, and its peak in KiB."""
+"""python-tuf: one refresh and the search for one target. Says its CPU in nanoseconds, of the process or since its imports, and its
+peak in KiB."""
 
+import os
 import sys
 import time
 from datetime import datetime, timezone
@@ -17,6 +19,6 @@ updater = Updater(
 updater._trusted_set.reference_time = datetime(2030, 1, 2, tzinfo=timezone.utc)
 updater.refresh()
 assert updater.get_targetinfo(path) is not None
-spent = time.process_time_ns() - imported
+spent = time.process_time_ns() - (imported if os.environ.get("SINCE_IMPORTS") else 0)
 peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
 print(spent, peak.split()[1])
