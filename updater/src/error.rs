@@ -191,14 +191,14 @@ pub enum BootstrapError {
     },
     /// A list is overdue.
     #[error(
-        "the revocation list of {issuer} was due to be replaced at {next_update}; the reference time is {now}, and who begins, or begins again, needs a current one"
+        "the revocation list of {issuer} was due to be replaced at {next_update}; it is {now} or later, and who begins, or begins again, needs a current one"
     )]
     StaleRevocationList {
         /// The CA.
         issuer: String,
         /// When the next list was due.
         next_update: Timestamp,
-        /// The reference time.
+        /// The latest time that the clock or anything verified speaks of.
         now: Timestamp,
     },
     /// The device has begun before.
@@ -601,7 +601,7 @@ impl Error {
                 BootstrapError::NoRevocationList { .. }
                 | BootstrapError::StaleRevocationList { .. },
             ) => {
-                "publish the current revocation list of that CA; if the reference time is wrong, set the clock"
+                "publish the current revocation list of that CA; if the time is wrong, set the clock"
             }
             Self::Bootstrap(BootstrapError::NotBlank { .. }) => {
                 "`updater bootstrap --again` forgets what it trusts, the rollback floor of metadata with it, and begins anew"

@@ -1,6 +1,7 @@
 //! A blank device begins to trust a repository over the network: once, whole, and under current revocation lists.
 
-use device_pki::{Authority, SerialNumber};
+use device_pki::{Authority, SerialNumber, Validity};
+use metadata_schema::time::Timestamp;
 use tests::simulator::{Fault, Pki, Plan, Simulator, crl_path};
 use updater::bootstrap::since;
 use updater::error::{Error, StoreError};
@@ -181,20 +182,58 @@ fn without_a_list_of_every_ca_nothing_is_believed() {
 #[test]
 fn an_overdue_list_is_no_list() {
     let mut repository = three_roots();
-    issue_root(&mut repository, "2030-02-20");
-    issue_all(&mut repository, "2030-02-20");
     let mut device = Device::new(&mut repository);
     // The lists are of the first of January, for thirty days.
     device.system = time("2030-01-31");
-    device.begin(&mut repository.clone(), 2).unwrap();
+    device.begin(&mut repository, 2).unwrap();
 
+    issue_root(&mut repository, "2030-02-20");
+    issue_all(&mut repository, "2030-02-20");
     let mut device = Device::new(&mut repository);
     device.system = time("2030-02-20");
     let why = text(device.begin(&mut repository, 2));
-    let expected =
-        "was due to be replaced at 2030-01-31T00:00:00Z; the reference time is 2030-02-20";
+    let expected = "was due to be replaced at 2030-01-31T00:00:00Z; it is 2030-02-20";
     assert!(why.contains(expected), "{why}");
     assert_blank(&device, expected);
+}
+
+/// Its firmware is of the first of January, and so are the lists: but something in the repository is of March.
+#[test]
+fn a_device_without_a_clock_holds_lists_against_all_that_is_signed() {
+    let start = three_roots();
+    let pki = start.pki().unwrap().clone();
+    let march = time("2030-03-01");
+
+    let mut issued = start.clone();
+    issue_root(&mut issued, "2030-03-01");
+    issue_all(&mut issued, "2030-03-01");
+
+    let mut listed = start.clone();
+    let list = Pki::crl(pki.root(), 2, march, &[]);
+    listed.add_target("pki", &crl_path(pki.root()), list.der());
+    listed.publish();
+
+    let mut certified = start.clone();
+    let key = certified.signers("targets").remove(0);
+    let chain = pki.certify_for(&key, &["targets"], Validity::days(march, 365));
+    certified.set_chain("root", &key, chain);
+    certified.publish_root();
+
+    for (what, mut repository) in [
+        ("issued", issued),
+        ("listed", listed),
+        ("certified", certified),
+    ] {
+        let mut device = Device::new(&mut repository);
+        device.system = Timestamp::EPOCH;
+        let why = text(device.begin(&mut repository, 2));
+        let expected = "was due to be replaced at 2030-01-31T00:00:00Z; it is 2030-03-01";
+        assert!(why.contains(expected), "{what}: {why}");
+        assert_blank(&device, what);
+    }
+    let mut device = Device::new(&mut start.clone());
+    device.system = Timestamp::EPOCH;
+    device.begin(&mut start.clone(), 2).unwrap();
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 use device_pki::Crl;
 use metadata_schema::name::Version;
-use metadata_schema::time::ReferenceTime;
 use metadata_schema::trusted::{AtTargets, RootWalk};
 
 use super::{Client, RunClock};
@@ -44,29 +43,36 @@ impl Client<'_> {
         clock: &mut RunClock<'_>,
     ) -> Result<AtTargets, Error> {
         let set = self.refresh_by(root, clock).await?;
-        self.all_lists_are_current(&set, clock.reference().0)?;
+        self.all_lists_are_current(&set, clock)?;
         Ok(set)
     }
 
-    /// Root and targets hold under the lists that there are; here there must be one of every CA that certified somebody.
-    fn all_lists_are_current(&self, set: &AtTargets, now: ReferenceTime) -> Result<(), Error> {
+    /// Root and targets hold under the lists that there are; here there must be one of every CA that certified somebody, current by
+    /// the latest time that anything verified speaks of: the reference time alone may be an old build time.
+    fn all_lists_are_current(&self, set: &AtTargets, clock: &RunClock<'_>) -> Result<(), Error> {
+        let certified = self.trust.newest_certificate(set);
+        let mut now = clock.reference().0.max(clock.floor().time());
+        now = certified.map_or(now, |newest| now.max(newest.not_before()));
+        let mut lists = Vec::new();
         for (ski, ca) in self.trust.issuers(set) {
-            let issuer = || ca.subject().to_owned();
+            let issuer = ca.subject().to_owned();
             let Some(list) = self.store.load_crl(&ski)? else {
-                return Err(BootstrapError::NoRevocationList { issuer: issuer() }.into());
+                return Err(BootstrapError::NoRevocationList { issuer }.into());
             };
             let list = Crl::from_der("revocation list", &list)
                 .and_then(|list| list.verify(&ca).map(|()| list))
                 .map_err(Error::Identity)?;
-            if list.next_update() < now {
-                return Err(BootstrapError::StaleRevocationList {
-                    issuer: issuer(),
-                    next_update: list.next_update(),
-                    now,
-                }
-                .into());
-            }
+            now = now.max(list.this_update());
+            lists.push((issuer, list.next_update()));
         }
-        Ok(())
+        match lists.into_iter().find(|(_, due)| *due < now) {
+            Some((issuer, next_update)) => Err(BootstrapError::StaleRevocationList {
+                issuer,
+                next_update,
+                now,
+            }
+            .into()),
+            None => Ok(()),
+        }
     }
 }
