@@ -74,10 +74,11 @@ fn a_device_that_begins_again_asks_for_current_lists() {
     device.begin_by(&mut none, First::Factory(&root)).unwrap();
     let why = text(device.begin_by(&mut none, again));
     assert!(why.contains("no revocation list of"), "{why}");
-    issue_root(&mut mended, "2030-03-01");
-    issue_all(&mut mended, "2030-03-01");
+    let mut later = mended.clone();
+    issue_root(&mut later, "2030-03-01");
+    issue_all(&mut later, "2030-03-01");
     device.system = time("2030-03-01");
-    let why = text(device.begin_by(&mut mended, again));
+    let why = text(device.begin_by(&mut later, again));
     assert!(why.contains("was due to be replaced"), "{why}");
     device.system = time("2030-01-02");
     device.begin_by(&mut mended, again).unwrap();
