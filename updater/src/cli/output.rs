@@ -8,6 +8,9 @@
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::prelude::*;
+
 use crate::error::Error;
 use crate::updater::Outcome;
 
@@ -17,16 +20,22 @@ pub(super) fn usage(error: &clap::Error) -> ExitCode {
     ExitCode::from(if error.use_stderr() { 2 } else { 0 })
 }
 
-/// Logs to standard error, as `UPDATER_LOG` says (`warn` without).
+/// Logs to standard error, as `UPDATER_LOG` says (`warn` without): levels by target, such as `info,updater=debug`.
 pub(super) fn start_log() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("UPDATER_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let wanted = std::env::var("UPDATER_LOG").unwrap_or_default();
+    let filter = wanted
+        .parse::<Targets>()
+        .ok()
+        .filter(|_| !wanted.is_empty())
+        .unwrap_or_else(|| Targets::new().with_default(LevelFilter::WARN));
+    let log = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .without_time();
     // A second call in one process keeps the first log.
-    let _started = log.with_ansi(std::io::stderr().is_terminal()).try_init();
+    let _started = tracing_subscriber::registry()
+        .with(log.with_filter(filter))
+        .try_init();
 }
 
 /// An answer: `text` for people, `json` for programs.
