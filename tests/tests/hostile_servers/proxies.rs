@@ -147,3 +147,45 @@ async fn a_proxy_that_is_not_there_is_an_error() {
     );
     assert!(server.heads().is_empty());
 }
+
+/// The environment's word, in a process of its own, for it holds for a whole process.
+#[tokio::test(flavor = "multi_thread")]
+async fn as_the_environment_says() {
+    const BASE: &str = "TEST_BASE_URL";
+    if let Ok(base) = std::env::var(BASE) {
+        // This is that process. What comes of it is of another PKI, and does not matter here.
+        let mut http = http(&base, patient(), Proxy::Environment);
+        outcome(&mut http, Part::Metadata, "timestamp.json", 1000).await;
+        return;
+    }
+    let server = Server::start(|_, _| answer("200 OK", &[], GOOD)).await;
+    let cases = [
+        ("HTTPS_PROXY", "", true),
+        ("https_proxy", "", true),
+        ("ALL_PROXY", "", true),
+        ("HTTP_PROXY", "", false),
+        ("HTTPS_PROXY", "127.0.0.1", false),
+        ("HTTPS_PROXY", "example.com", true),
+    ];
+    for (variable, except, tunnelled) in cases {
+        let tunnels = Tunnels::start(None).await;
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"] {
+            child.env_remove(name).env_remove(name.to_lowercase());
+        }
+        child
+            .args(["--exact", "proxies::as_the_environment_says"])
+            .env(BASE, server.base())
+            .env(variable, format!("http://127.0.0.1:{}", tunnels.port))
+            .env("NO_PROXY", except);
+        let connections = server.connections();
+        let done = tokio::task::spawn_blocking(move || child.output().unwrap()).await;
+        assert!(done.unwrap().status.success());
+        assert!(server.connections() > connections, "{variable} {except}");
+        assert_eq!(
+            !tunnels.heads().is_empty(),
+            tunnelled,
+            "{variable} {except}"
+        );
+    }
+}
