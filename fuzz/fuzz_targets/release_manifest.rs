@@ -1,14 +1,3 @@
-//! Any bytes as a release manifest: no panic, and what is accepted reads back as the same.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use metadata_schema::name::RoleName;
-use metadata_schema::release::ReleaseManifest;
-
-fuzz_target!(|bytes: &[u8]| {
-    let role = RoleName::targets();
-    if let Ok(manifest) = ReleaseManifest::read(&role, bytes) {
-        let again = ReleaseManifest::read(&role, &manifest.to_bytes());
-        assert_eq!(again.expect("what was written reads back"), manifest);
-    }
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::targets::release_manifest::run(bytes));

@@ -58,6 +58,9 @@ fn an_rsa_key_is_the_same_key_under_rsassa_pss_without_parameters() {
     let pss = read(&spki(&name, bits)).unwrap();
     assert_eq!(pss.der(), plain.der());
     assert_eq!(pss.tuf_key(), plain.tuf_key());
+    // Metadata writes it under rsaEncryption only, so that no key counts twice.
+    let text = pem_text::encode("PUBLIC KEY", &spki(&name, bits));
+    assert!(PublicKey::known("rsa", "rsassa-pss-sha256", text).is_err());
     for parameters in [NULL.to_vec(), write(SEQUENCE, &[])] {
         let error = why(&spki(&[name.clone(), parameters].concat(), bits));
         assert!(error.contains("RSA for one digest only"), "{error}");
