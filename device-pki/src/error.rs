@@ -224,7 +224,9 @@ impl Error {
             }
             Self::Ambiguous { .. } => "give the serial number of the certificate",
             Self::Validity { .. } => "renew the issuing CA first, or ask for a shorter validity",
-            Self::RequestSignature { .. } => "make the request again with the key that it is for",
+            Self::RequestSignature { .. } => {
+                "make the request again with the key that it is for (RSA by PSS: with a salt as long as the digest), or hand in the public key"
+            }
             Self::TooLarge { .. } => "this is not the file that it should be",
             Self::Path { .. } => "ask with `device-pki inspect` what the certificate says",
             _ => return None,

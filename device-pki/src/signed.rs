@@ -65,7 +65,7 @@ fn verify_by(
             known.signature_alg_id().as_ref() == algorithm
                 && known.public_key_alg_id().as_ref() == key_algorithm
         })
-        .ok_or("signed with an algorithm that is not used here, or not with the issuer's")?
+        .ok_or("signed with an algorithm that is not used here, or that is not the key's")?
         .verify_signature(point, message, signature)
         .map_err(|_| "wrong signature")
 }
