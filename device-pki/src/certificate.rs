@@ -3,30 +3,26 @@
 //! Reading proves nothing: whether a certificate may be believed is decided along its path to the trust
 //! anchor, by way of rustls-webpki. The fields here serve messages, look-ups, and the rules that webpki does not know.
 
-use std::collections::BTreeSet;
+mod parts;
 
 use metadata_schema::time::Timestamp;
 use rustls_pki_types::CertificateDer;
 use x509_parser::certificate::X509Certificate;
-use x509_parser::der_parser::Oid;
-use x509_parser::extensions::{GeneralName, KeyUsage, ParsedExtension};
+use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::FromDer;
-use x509_parser::x509::X509Name;
 
 use crate::error::{Error, Result};
 use crate::name::DeviceUrn;
-use crate::oid;
 use crate::pem_text;
-use crate::role::{self, SignerRole};
+use crate::role::SignerRole;
 use crate::serial_number::SerialNumber;
 use crate::subject_key::SubjectKey;
+use parts::{Name, Usage};
 
 /// Largest certificate that is read.
 pub const MAX_LENGTH: usize = 16 * 1024;
 /// Longest PEM text of a certificate: base64 and its frame.
 pub const MAX_PEM_LENGTH: usize = 24 * 1024;
-/// Longest serial number.
-const MAX_SERIAL: usize = 20;
 
 /// A certificate and what it says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,22 +43,6 @@ pub struct Certificate {
     dns_names: Vec<String>,
     addresses: Vec<std::net::IpAddr>,
     roles: Option<Vec<SignerRole>>,
-}
-
-/// A distinguished name: its bytes, which are compared, and a text for people.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Name {
-    raw: Vec<u8>,
-    text: String,
-    common_name: Option<String>,
-}
-
-/// What the key may do (RFC 5280, section 4.2.1.3): anything, if the extension is absent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Usage {
-    signs_data: bool,
-    signs_certificates: bool,
-    signs_crls: bool,
 }
 
 /// How many CAs may follow a CA on a path.
@@ -114,7 +94,7 @@ impl Certificate {
     }
 
     fn of(parsed: &X509Certificate<'_>, der: &[u8]) -> Result<Self, String> {
-        extensions_once(parsed)?;
+        parts::extensions_once(parsed)?;
         let mut uris = Vec::new();
         let mut dns_names = Vec::new();
         let mut addresses = Vec::new();
@@ -128,14 +108,14 @@ impl Certificate {
             match name {
                 GeneralName::URI(uri) => uris.push((*uri).to_owned()),
                 GeneralName::DNSName(dns) => dns_names.push((*dns).to_owned()),
-                GeneralName::IPAddress(bytes) => addresses.extend(address(bytes)),
+                GeneralName::IPAddress(bytes) => addresses.extend(parts::address(bytes)),
                 _ => {}
             }
         }
         let constraints = parsed.basic_constraints().map_err(|e| e.to_string())?;
         Ok(Self {
             der: CertificateDer::from(der.to_vec()),
-            serial: serial(parsed)?,
+            serial: parts::serial(parsed)?,
             subject: Name::of(parsed.subject()),
             issuer: Name::of(parsed.issuer()),
             not_before: Timestamp::from_unix_seconds(parsed.validity().not_before.timestamp()),
@@ -159,11 +139,11 @@ impl Certificate {
                 .filter(|c| c.value.ca)
                 .map(|c| c.value.path_len_constraint),
             usage: Usage::of(parsed)?,
-            purposes: purposes(parsed)?,
+            purposes: parts::purposes(parsed)?,
             uris,
             dns_names,
             addresses,
-            roles: roles(parsed)?,
+            roles: parts::roles(parsed)?,
         })
     }
 
@@ -265,7 +245,10 @@ impl Certificate {
 
     /// Extended key usages, by their names where they have one.
     pub fn purposes(&self) -> Vec<String> {
-        self.purposes.iter().map(|oid| purpose_name(oid)).collect()
+        self.purposes
+            .iter()
+            .map(|oid| parts::purpose_name(oid))
+            .collect()
     }
 
     /// The one device that this certificate names: exactly one URI, which is a device's URN.
@@ -295,113 +278,6 @@ impl Certificate {
     pub(crate) fn may_sign_data(&self) -> bool {
         self.usage.signs_data
     }
-}
-
-impl Usage {
-    fn of(parsed: &X509Certificate<'_>) -> Result<Self, String> {
-        let extension = parsed.key_usage().map_err(|e| e.to_string())?;
-        let usage = extension.map(|extension| extension.value);
-        Ok(Self {
-            signs_data: usage.is_none_or(KeyUsage::digital_signature),
-            signs_certificates: usage.is_none_or(KeyUsage::key_cert_sign),
-            signs_crls: usage.is_none_or(KeyUsage::crl_sign),
-        })
-    }
-}
-
-impl Name {
-    fn of(name: &X509Name<'_>) -> Self {
-        let common_name = name
-            .iter_common_name()
-            .next()
-            .and_then(|cn| cn.as_str().ok());
-        Self {
-            raw: name.as_raw().to_vec(),
-            text: plain(&name.to_string()),
-            common_name: common_name.map(plain),
-        }
-    }
-}
-
-/// Text from a certificate that is safe to print: no control characters, not endless.
-fn plain(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .take(200)
-        .collect()
-}
-
-/// Positive and at most 20 bytes (RFC 5280, section 4.1.2.2): what lists name certificates by.
-fn serial(parsed: &X509Certificate<'_>) -> Result<SerialNumber, String> {
-    let raw = parsed.raw_serial();
-    let serial = SerialNumber::new(raw);
-    if raw.first().is_some_and(|first| first & 0x80 != 0) || serial.as_bytes().is_empty() {
-        Err("its serial number is not positive".to_owned())
-    } else if serial.as_bytes().len() > MAX_SERIAL {
-        Err(format!(
-            "its serial number has more than {MAX_SERIAL} bytes"
-        ))
-    } else {
-        Ok(serial)
-    }
-}
-
-/// No extension stands twice (RFC 5280, section 4.2): readers would not agree on which one counts.
-fn extensions_once(parsed: &X509Certificate<'_>) -> Result<(), String> {
-    let mut seen = BTreeSet::new();
-    let twice = parsed
-        .iter_extensions()
-        .find(|extension| !seen.insert(extension.oid.as_bytes()));
-    twice.map_or(Ok(()), |extension| {
-        Err(format!("extension {} twice", extension.oid))
-    })
-}
-
-fn purposes(parsed: &X509Certificate<'_>) -> Result<Vec<Vec<u8>>, String> {
-    let extension = parsed.extended_key_usage().map_err(|e| e.to_string())?;
-    let Some(usage) = extension.map(|extension| extension.value) else {
-        return Ok(Vec::new());
-    };
-    let known = [
-        (usage.server_auth, oid::SERVER_AUTH_DER),
-        (usage.client_auth, oid::CLIENT_AUTH_DER),
-        (usage.code_signing, oid::CODE_SIGNING_DER),
-    ];
-    let known = known
-        .into_iter()
-        .filter(|(present, _)| *present)
-        .map(|(_, oid)| oid.to_vec());
-    Ok(known
-        .chain(usage.other.iter().map(|oid| oid.as_bytes().to_vec()))
-        .collect())
-}
-
-fn purpose_name(oid: &[u8]) -> String {
-    match oid {
-        oid::SERVER_AUTH_DER => "serverAuth".to_owned(),
-        oid::CLIENT_AUTH_DER => "clientAuth".to_owned(),
-        oid::CODE_SIGNING_DER => "codeSigning".to_owned(),
-        oid::API_SERVER_DER => "API server".to_owned(),
-        other => Oid::new(other.into()).to_id_string(),
-    }
-}
-
-fn roles(parsed: &X509Certificate<'_>) -> Result<Option<Vec<SignerRole>>, String> {
-    let oid = Oid::new(oid::SIGNER_ROLES_DER.into());
-    let extension = parsed
-        .get_extension_unique(&oid)
-        .map_err(|e| e.to_string())?;
-    extension
-        .map(|extension| role::decode(extension.value))
-        .transpose()
-        .map_err(|e| e.to_string())
-}
-
-fn address(bytes: &[u8]) -> Option<std::net::IpAddr> {
-    <[u8; 4]>::try_from(bytes)
-        .map(Into::into)
-        .or_else(|_| <[u8; 16]>::try_from(bytes).map(Into::into))
-        .ok()
 }
 
 #[cfg(test)]

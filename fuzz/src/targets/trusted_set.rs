@@ -5,13 +5,16 @@
 //! refresh. Whatever the client then trusts is checked against what has really been signed: see [`oracle`].
 
 mod client;
+mod graft;
+mod keys;
 mod oracle;
 mod publisher;
 
 use arbitrary::{Arbitrary, Unstructured};
 
 use client::Client;
-use publisher::{Graft, Listing, Name, Publisher};
+use graft::Graft;
+use publisher::{Listing, Name, Publisher};
 
 /// Most steps of one script that are taken.
 const MOST_STEPS: usize = 32;

@@ -11,7 +11,8 @@ use metadata_schema::roles::{Common, MetaFile, RoleKeys, Snapshot};
 use metadata_schema::time::ReferenceTime;
 use metadata_schema::trusted::AtTargets;
 
-use super::publisher::{Publisher, public_keys};
+use super::keys::public_keys;
+use super::publisher::Publisher;
 
 /// The least threshold of the client, whatever metadata says.
 pub(super) fn minimum(role: &RoleName) -> u32 {

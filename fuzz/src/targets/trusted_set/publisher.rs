@@ -1,32 +1,26 @@
 //! Metadata as somebody with real keys can make it, and what of it has really been signed.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
-use std::num::NonZeroU32;
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use arbitrary::Arbitrary;
-use ed25519_dalek::{Signer as _, SigningKey};
 use metadata_schema::digest::{Hashes, Sha256Digest};
-use metadata_schema::envelope::{Envelope, Signature};
+use metadata_schema::envelope::Envelope;
 use metadata_schema::gate::Certificates;
 use metadata_schema::json::{Json, Object};
-use metadata_schema::key::{KeyId, PublicKey};
 use metadata_schema::name::{RoleName, Version};
 use metadata_schema::roles::{
-    Common, DelegatedRole, Delegations, MetaFile, PathSet, Role as _, RoleKeys, Root, Snapshot,
-    TargetFile, Targets, Timestamp,
+    Common, DelegatedRole, Delegations, MetaFile, PathSet, Role as _, Root, Snapshot, TargetFile,
+    Targets, Timestamp,
 };
 use metadata_schema::time;
 
-/// How many keys there are.
-pub(super) const KEYS: usize = 6;
+use super::graft::Graft;
+use super::keys::{all_keys, chosen, role_keys, sign};
+
 /// Paths that targets have and clients ask for.
 pub(super) const PATHS: [&str; 4] = ["a", "a/b", "a/c.bin", "é/#?%"];
 const PATTERNS: [&str; 6] = ["*", "a/*", "a/?", "*/*", "[a-b]", "{a,b}"];
-/// Most signatures that are remembered from earlier runs.
-const MOST_REMEMBERED: usize = 20_000;
-
 /// A role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Arbitrary)]
 pub(super) enum Name {
@@ -72,25 +66,6 @@ pub(super) enum Listing {
     },
 }
 
-/// A change of what is signed, before it is signed: by the number of the value in the order of the text.
-#[derive(Debug, Arbitrary)]
-pub(super) struct Graft {
-    at: u8,
-    with: Scion,
-}
-
-#[derive(Debug, Arbitrary)]
-enum Scion {
-    Remove,
-    Null,
-    Bool(bool),
-    Integer(i64),
-    Text(String),
-    Long(u8),
-    Empty,
-    Wrapped,
-}
-
 #[derive(Clone)]
 pub(super) struct Publisher {
     pub(super) root: Root,
@@ -107,34 +82,6 @@ pub(super) struct Publisher {
 
 pub(super) fn now() -> time::Timestamp {
     time::Timestamp::from_unix_seconds(1_900_000_000)
-}
-
-pub(super) fn public_keys() -> &'static [PublicKey; KEYS] {
-    static KEYS_ONCE: OnceLock<[PublicKey; KEYS]> = OnceLock::new();
-    KEYS_ONCE.get_or_init(|| {
-        std::array::from_fn(|index| {
-            PublicKey::ed25519(secret(index).verifying_key().as_bytes()).unwrap()
-        })
-    })
-}
-
-fn secret(index: usize) -> SigningKey {
-    SigningKey::from_bytes(Sha256Digest::of(&[u8::try_from(index).unwrap()]).as_bytes())
-}
-
-fn chosen(keys: u8) -> impl Iterator<Item = usize> {
-    (0..KEYS).filter(move |index| keys >> index & 1 == 1)
-}
-
-fn role_keys(keys: u8, threshold: u8) -> RoleKeys {
-    let ids = chosen(keys).map(|index| public_keys()[index].id().clone());
-    let threshold = NonZeroU32::new(u32::from(threshold % 4)).unwrap_or(NonZeroU32::MIN);
-    RoleKeys::new(ids, threshold)
-}
-
-fn all_keys() -> BTreeMap<KeyId, PublicKey> {
-    let keys = public_keys().iter();
-    keys.map(|key| (key.id().clone(), key.clone())).collect()
 }
 
 fn common() -> Common {
@@ -329,8 +276,8 @@ impl Publisher {
             Name::Snapshot => self.snapshot.to_json(),
             _ => self.targets[&name].to_json(),
         };
-        if let Some(Graft { at, with }) = graft {
-            with.graft(&mut signed, &mut usize::from(*at));
+        if let Some(graft) = graft {
+            graft.make(&mut signed);
         }
         let payload = signed.canonical();
         let digest = Sha256Digest::of(&payload);
@@ -400,63 +347,4 @@ fn version_of(file: Envelope) -> Option<Version> {
         return None;
     };
     Version::from_json(members.remove("version")?, "version").ok()
-}
-
-/// Signing is slow and the first files are the same in every run, so signatures are remembered.
-fn sign(payload: &[u8], digest: Sha256Digest, key: usize) -> Signature {
-    thread_local! {
-        static MADE: RefCell<HashMap<(Sha256Digest, usize), Vec<u8>>> = RefCell::default();
-    }
-    let bytes = MADE.with_borrow_mut(|made| {
-        if made.len() > MOST_REMEMBERED {
-            made.clear();
-        }
-        let make = || secret(key).sign(payload).to_bytes().to_vec();
-        made.entry((digest, key)).or_insert_with(make).clone()
-    });
-    Signature {
-        key: public_keys()[key].id().clone(),
-        bytes,
-    }
-}
-
-impl Scion {
-    /// Whether it has taken the place of a value.
-    fn graft(&self, json: &mut Json, left: &mut usize) -> bool {
-        if *left == 0 {
-            self.replace(json);
-            return true;
-        }
-        *left -= 1;
-        match json {
-            Json::Array(items) => {
-                if matches!(self, Self::Remove) && *left < items.len() {
-                    items.remove(*left);
-                    return true;
-                }
-                items.iter_mut().any(|item| self.graft(item, left))
-            }
-            Json::Object(members) => {
-                if matches!(self, Self::Remove) && *left < members.len() {
-                    let name = members.keys().nth(*left).cloned();
-                    drop(name.and_then(|name| members.remove(&name)));
-                    return true;
-                }
-                members.values_mut().any(|value| self.graft(value, left))
-            }
-            _ => false,
-        }
-    }
-
-    fn replace(&self, json: &mut Json) {
-        *json = match self {
-            Self::Remove | Self::Null => Json::Null,
-            Self::Bool(value) => Json::from(*value),
-            Self::Integer(value) => Json::Integer(value.to_string().into()),
-            Self::Text(text) => Json::String(text.clone()),
-            Self::Long(letter) => Json::String(char::from(*letter).to_string().repeat(2_000)),
-            Self::Empty => Json::Object(Object::new()),
-            Self::Wrapped => Json::Array(vec![json.clone()]),
-        };
-    }
 }
