@@ -4,7 +4,7 @@
 //! role if, in this order:
 //!
 //! 1. there is a certificate for it, whose public key is the TUF key;
-//! 2. its role extension names the role;
+//! 2. its role extension names the role, or the product if the role is one of its [bins](metadata_schema::bins);
 //! 3. every certificate of its chain, and the anchor, is valid at the time that counts ([`When`]), or, if one of them
 //!    was issued later than that, at the time when it was: such a certificate says that the device's clock is behind;
 //! 4. its path leads to the anchor, and the leaf and every CA on it are for code signing;
@@ -16,9 +16,11 @@
 mod refusal;
 mod thresholds;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
+use metadata_schema::bins;
 use metadata_schema::gate::{
     Certificates, Holder, MAX_CHAIN, Refusal, Requirement, Signer, SignerGate, When,
 };
@@ -124,7 +126,8 @@ impl Gate {
         chain: &[String],
         when: When,
     ) -> Result<Holder, Refusal> {
-        let Some(wanted) = SignerRole::of(role).filter(|_| needs_certificate(role)) else {
+        let Some(wanted) = SignerRole::of(&certified(role)).filter(|_| needs_certificate(role))
+        else {
             return Ok(Holder(key.id().to_string()));
         };
         let chain = parse(key, chain)?;
@@ -173,6 +176,15 @@ impl SignerGate for Gate {
 
     fn requirement(&self, role: &RoleName) -> Requirement {
         self.thresholds.of(role)
+    }
+}
+
+/// The role that certificates and thresholds speak of: for a bin, the product whose files it lists. Nobody gains by naming a
+/// role so: whoever delegates to it still says which keys are its own.
+fn certified(role: &RoleName) -> Cow<'_, RoleName> {
+    match bins::product_of(role).filter(needs_certificate) {
+        Some(product) => Cow::Owned(product),
+        None => Cow::Borrowed(role),
     }
 }
 

@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::arithmetic_side_effects)]
 
+pub mod bins;
 pub mod digest;
 pub mod envelope;
 pub mod error;

@@ -1,11 +1,13 @@
 //! Who has to sign a staged role.
 
+use metadata_schema::bins;
 use metadata_schema::gate::When;
 use metadata_schema::name::RoleName;
 use metadata_schema::roles::{Root, Targets};
 use metadata_schema::threshold::Authority;
 use metadata_schema::time::Timestamp;
 
+use crate::error::Result;
 use crate::repository::State;
 
 /// One group of people of whom a threshold must sign. A new root needs two: the old one's and its own.
@@ -29,9 +31,9 @@ impl Ballot<'_> {
     }
 }
 
-/// The groups that have to sign what is staged for `role`.
-pub(crate) fn ballots<'a>(state: &'a State, role: &RoleName) -> Vec<Ballot<'a>> {
-    match role.as_str() {
+/// The groups that have to sign what is staged for `role`; none if nobody delegates to it.
+pub(crate) fn ballots<'a>(state: &'a State, role: &RoleName) -> Result<Vec<Ballot<'a>>> {
+    Ok(match role.as_str() {
         "root" => {
             let old = state.published.root.as_ref().map(|root| Ballot {
                 by: "the current root",
@@ -59,11 +61,11 @@ pub(crate) fn ballots<'a>(state: &'a State, role: &RoleName) -> Vec<Ballot<'a>> 
             .collect()
         }
         _ => state
-            .targets()
-            .and_then(|targets| of_delegated(targets, role))
+            .delegator(role)?
+            .and_then(|delegator| of_delegated(delegator, role))
             .into_iter()
             .collect(),
-    }
+    })
 }
 
 fn of_root(root: &Root) -> Authority<'_> {
@@ -77,8 +79,12 @@ fn of_root(root: &Root) -> Authority<'_> {
 fn of_delegated<'a>(targets: &'a Targets, role: &RoleName) -> Option<Ballot<'a>> {
     let delegations = targets.delegations.as_ref()?;
     let delegated = delegations.role(role)?;
+    let by = match bins::product_of(role) {
+        Some(_) => "the product's role",
+        None => "targets",
+    };
     Some(Ballot {
-        by: "targets",
+        by,
         authority: Authority {
             keys: &delegations.keys,
             role: &delegated.keys,

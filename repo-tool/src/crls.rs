@@ -57,7 +57,7 @@ impl Repository {
         let state = self.state()?;
         let role = RoleName::delegated(PKI_ROLE)?;
         let mut pki = state
-            .delegated(&role)
+            .delegated(&role)?
             .cloned()
             .ok_or_else(|| Error::NoSuchProduct {
                 product: PKI_ROLE.to_owned(),
@@ -85,7 +85,7 @@ impl Repository {
             });
         }
         let unchanged = state
-            .delegated(&role)
+            .delegated(&role)?
             .is_some_and(|old| old.targets == pki.targets);
         if !unchanged {
             pki.common = state.next(&role, &self.settings, now)?;
@@ -121,7 +121,7 @@ impl Repository {
             return Err(refused(path, format!("it is not {PKI_ROLE}/*.crl")));
         }
         let nothing = BTreeMap::new();
-        let published = state.published.delegated.get(&role);
+        let published = state.published.delegated(&role)?;
         let published = published.map_or(&nothing, |published| &published.targets);
         let mut current = Vec::new();
         for (path, file) in published {

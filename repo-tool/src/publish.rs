@@ -17,15 +17,18 @@ use metadata_schema::digest::Length;
 use metadata_schema::envelope::Envelope;
 use metadata_schema::json::Object;
 use metadata_schema::name::{RoleName, TargetPath, Version};
-use metadata_schema::roles::{Role as _, Snapshot, TargetFile, Timestamp as TimestampRole};
+use metadata_schema::roles::{
+    Role as _, Snapshot, TargetFile, Targets, Timestamp as TimestampRole,
+};
 use metadata_schema::time::Timestamp;
 
 use crate::assemble::{meta_file, metadata_name, sign_role, target_file_path};
 use crate::authority::{ballots, staged_version};
 use crate::error::{Error, Result};
+use crate::layout::PKI_ROLE;
 use crate::repository::{Repository, State};
 use crate::sign::is_online;
-use crate::walk::{self, DeviceTrust, Folder, Overlay, Source as _};
+use crate::walk::{self, DeviceTrust, Folder, Overlay, Scope, Source as _};
 use crate::{digests, staged};
 
 /// What was published.
@@ -80,7 +83,7 @@ impl Repository {
     fn publish_checked(&self, now: Timestamp, checked: bool) -> Result<Publication> {
         let _lock = self.lock()?;
         let mut state = self.state()?;
-        forget_published(&mut state);
+        forget_published(&mut state)?;
         if state.staged.is_empty() {
             if state.published.timestamp.is_none() {
                 return Err(Error::NothingStaged {
@@ -125,7 +128,7 @@ impl Repository {
             return sign_role(envelope.signed.clone(), &[&self.online_key(role)?]);
         }
         let payload = envelope.payload();
-        let ballots = ballots(state, role);
+        let ballots = ballots(state, role)?;
         let mut complete = envelope.clone();
         complete.signatures.retain(|signature| {
             ballots.iter().any(|ballot| {
@@ -221,24 +224,31 @@ impl Repository {
             minimums: &self.settings.device_minimum,
             crls: &[],
         };
-        let mut at = walk::as_device(&source, &trust, now)?.at;
+        let scope = scope(state, batch)?;
+        let mut at = walk::as_device(&source, &trust, now, &scope)?.at;
         for (role, _) in &batch.order {
             let Some(targets) = state.staged.delegated.get(role) else {
                 continue;
             };
+            let before = state.published.delegated(role)?;
             for (path, file) in &targets.targets {
                 let path = TargetPath::new(path)?;
+                let file_path = target_file_path(&path, &file.hashes);
+                let on_disk = source.target(&file_path).ok_or_else(|| Error::Missing {
+                    path: self.layout.staged_targets().join(&file_path),
+                    needed_by: format!("{role} metadata"),
+                })?;
+                let unchanged = before.is_some_and(|b| b.targets.get(path.as_str()) == Some(file));
+                if unchanged && scope != Scope::All {
+                    // Found and compared when it was published; the way to it is the same.
+                    continue;
+                }
                 let found = walk::find(&mut at, &source, &path)?;
                 if found.is_none_or(|target| target.role() != role) {
                     return Err(Error::Absent {
                         path: path.to_string(),
                     });
                 }
-                let file_path = target_file_path(&path, &file.hashes);
-                let on_disk = source.target(&file_path).ok_or_else(|| Error::Missing {
-                    path: self.layout.staged_targets().join(&file_path),
-                    needed_by: format!("{role} metadata"),
-                })?;
                 digests::check_file(&on_disk, role, Length::Exactly(file.length), &file.hashes)?;
             }
         }
@@ -327,11 +337,40 @@ impl Repository {
     }
 }
 
+/// What a device has to be led through to prove that it accepts what changes: the roles that are written, and every role
+/// if it is about who may sign, or who is revoked.
+fn scope(state: &State, batch: &Batch) -> Result<Scope> {
+    let (staged, published) = (&state.staged, &state.published);
+    let delegates_anew = |old: Option<&Targets>, new: Option<&Targets>| {
+        let changes = |new: &Targets| {
+            old.is_none_or(|old| {
+                old.delegations != new.delegations || old.certificates != new.certificates
+            })
+        };
+        new.is_some_and(changes)
+    };
+    let mut all = delegates_anew(published.targets.as_ref(), staged.targets.as_ref());
+    let mut roles = Vec::new();
+    for (role, _) in &batch.order {
+        if role.is_top_level() {
+            continue;
+        }
+        let (old, new) = (published.delegated(role)?, staged.delegated.get(role));
+        let lists = role.as_str() == PKI_ROLE
+            && new.is_some_and(|new| old.is_none_or(|old| old.targets != new.targets));
+        let nests = old.is_some_and(|old| old.delegations.is_some())
+            || new.is_some_and(|new| new.delegations.is_some());
+        all |= lists || (nests && delegates_anew(old, new));
+        roles.push(role.clone());
+    }
+    Ok(if all { Scope::All } else { Scope::These(roles) })
+}
+
 /// Every staged role is delegated to, and is the next version of what is published: two events that were staged at the
 /// same time in two copies of the folder cannot both be published.
 fn in_order(state: &State) -> Result<()> {
     for role in state.staged.roles.keys() {
-        if ballots(state, role).is_empty() {
+        if ballots(state, role)?.is_empty() {
             return Err(Error::NoSuchProduct {
                 product: role.to_string(),
             });
@@ -350,24 +389,26 @@ fn in_order(state: &State) -> Result<()> {
 }
 
 /// After an interruption, what is staged may be published already.
-fn forget_published(state: &mut State) {
+fn forget_published(state: &mut State) -> Result<()> {
     let published = &state.published;
-    let done = |role: &RoleName| match role.as_str() {
-        "root" => state.staged.root.is_some() && state.staged.root == published.root,
-        "targets" => state.staged.targets.is_some() && state.staged.targets == published.targets,
-        _ => state
-            .staged
-            .delegated
-            .get(role)
-            .is_some_and(|staged| published.delegated.get(role) == Some(staged)),
-    };
-    let done: Vec<RoleName> = state
-        .staged
-        .roles
-        .keys()
-        .filter(|role| done(role))
-        .cloned()
-        .collect();
+    let mut done: Vec<RoleName> = Vec::new();
+    for role in state.staged.roles.keys() {
+        let same = match role.as_str() {
+            "root" => state.staged.root.is_some() && state.staged.root == published.root,
+            "targets" => {
+                state.staged.targets.is_some() && state.staged.targets == published.targets
+            }
+            _ => {
+                let staged = state.staged.delegated.get(role);
+                let version = staged.map(|staged| staged.common.version);
+                version == published.delegated_version(role)
+                    && staged == published.delegated(role)?
+            }
+        };
+        if same {
+            done.push(role.clone());
+        }
+    }
     for role in done {
         state.staged.roles.remove(&role);
         match role.as_str() {
@@ -376,4 +417,5 @@ fn forget_published(state: &mut State) {
             _ => drop(state.staged.delegated.remove(&role)),
         }
     }
+    Ok(())
 }

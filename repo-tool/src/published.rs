@@ -1,16 +1,20 @@
 //! What is published now, read for further work on it.
 //!
 //! Not a device's view: signatures are not counted here. Whatever is made from it passes [`crate::walk`] before it is
-//! published.
+//! published. A delegated role is read when it is asked for, once: a repository may have a thousand of them, of which a
+//! command needs three.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use device_pki::durable;
+use metadata_schema::MetadataError;
+use metadata_schema::digest::Length;
 use metadata_schema::envelope::Envelope;
 use metadata_schema::limits::Limits;
 use metadata_schema::name::{RoleName, Version};
-use metadata_schema::roles::{Role, Root, Snapshot, Targets, Timestamp};
+use metadata_schema::roles::{MetaFile, Role, Root, Snapshot, Targets, Timestamp};
 
 use crate::assemble::metadata_name;
 use crate::error::{Error, Result};
@@ -22,11 +26,19 @@ pub(crate) struct Published {
     pub(crate) timestamp: Option<Timestamp>,
     pub(crate) snapshot: Option<Snapshot>,
     pub(crate) targets: Option<Targets>,
-    pub(crate) delegated: BTreeMap<RoleName, Targets>,
+    delegated: BTreeMap<RoleName, Listed>,
+}
+
+/// A delegated role that the snapshot lists, read when it is asked for.
+#[derive(Clone, Debug)]
+struct Listed {
+    file: MetaFile,
+    path: PathBuf,
+    content: OnceLock<Targets>,
 }
 
 impl Published {
-    /// Reads what is published in the folder `metadata`.
+    /// Reads what is published in the folder `metadata`: the top-level roles, and which delegated ones there are.
     pub(crate) fn read(metadata: &Path) -> Result<Self> {
         let limits = Limits::default();
         let root = latest_root(metadata, &limits)?;
@@ -54,14 +66,70 @@ impl Published {
                 )?);
             } else {
                 let role = RoleName::delegated(stem)?;
-                let path = file(&role, listed.version);
-                let targets = read_role(&role, &path, limits.targets_length)?;
-                published.delegated.insert(role, targets);
+                let listed = Listed {
+                    file: listed.clone(),
+                    path: file(&role, listed.version),
+                    content: OnceLock::new(),
+                };
+                published.delegated.insert(role, listed);
             }
         }
         published.timestamp = Some(timestamp);
         published.snapshot = Some(snapshot);
         Ok(published)
+    }
+
+    /// A delegated role; none if the snapshot does not list it.
+    pub(crate) fn delegated(&self, role: &RoleName) -> Result<Option<&Targets>> {
+        let Some(listed) = self.delegated.get(role) else {
+            return Ok(None);
+        };
+        if let Some(content) = listed.content.get() {
+            return Ok(Some(content));
+        }
+        let content = listed.read(role)?;
+        Ok(Some(listed.content.get_or_init(|| content)))
+    }
+
+    /// The version of a delegated role, by the snapshot: the role itself is not read.
+    pub(crate) fn delegated_version(&self, role: &RoleName) -> Option<Version> {
+        self.delegated.get(role).map(|listed| listed.file.version)
+    }
+
+    /// The delegated roles that the snapshot lists.
+    pub(crate) fn delegated_roles(&self) -> impl Iterator<Item = &RoleName> {
+        self.delegated.keys()
+    }
+}
+
+impl Listed {
+    /// Reads the file and asks whether it is the one that the snapshot lists.
+    fn read(&self, role: &RoleName) -> Result<Targets> {
+        let limit = self.file.most(Limits::default().targets_length);
+        let bytes = durable::read_bounded(&self.path, limit)?;
+        if let Some(hashes) = &self.file.hashes {
+            let length = self
+                .file
+                .length
+                .map_or(Length::AtMost(limit), Length::Exactly);
+            hashes.check(length, &bytes).map_err(|source| {
+                Error::in_file(&self.path)(MetadataError::Content {
+                    role: role.clone(),
+                    source,
+                })
+            })?;
+        }
+        let envelope = Envelope::read(role, &bytes).map_err(Error::in_file(&self.path))?;
+        let targets: Targets = parse(role, &self.path, envelope.signed)?;
+        let (expected, found) = (self.file.version, targets.common.version);
+        if expected == found {
+            return Ok(targets);
+        }
+        Err(Error::in_file(&self.path)(MetadataError::Version {
+            role: role.clone(),
+            expected,
+            found,
+        }))
     }
 }
 
@@ -97,7 +165,7 @@ pub(crate) fn parse<T: Role>(
     signed: metadata_schema::json::Json,
 ) -> Result<T> {
     T::parse(signed, "signed").map_err(|source| {
-        let source = metadata_schema::MetadataError::Shape {
+        let source = MetadataError::Shape {
             role: role.clone(),
             source,
         };

@@ -36,7 +36,7 @@ impl Repository {
         };
         let mut batch = Batch::default();
         let pki = RoleName::delegated(PKI_ROLE)?;
-        if let Some(current) = state.published.delegated.get(&pki)
+        if let Some(current) = state.published.delegated(&pki)?
             && due(&pki, current.common.expires)
         {
             let mut next = current.clone();

@@ -93,9 +93,11 @@ impl Repository {
         let state = self.state()?;
         let role = crate::products::role_of(&request.product)?;
         let delegation = delegation(&state, &role)?;
-        let current = state.delegated(&role).ok_or_else(|| Error::NoSuchProduct {
-            product: request.product.to_string(),
-        })?;
+        let current = state
+            .delegated(&role)?
+            .ok_or_else(|| Error::NoSuchProduct {
+                product: request.product.to_string(),
+            })?;
         let mut targets = current.clone();
         let offered = self.manifests(&role, current)?;
         let path = manifest_path(&request.product, &request.channel)?;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use device_pki::{Crl, KeyPair, TrustAnchor, durable};
+use metadata_schema::bins;
 use metadata_schema::digest::Hashes;
 use metadata_schema::name::{RoleName, TargetPath, Version};
 use metadata_schema::roles::{Common, Root, TargetFile, Targets};
@@ -125,7 +126,7 @@ impl Repository {
     pub(crate) fn crls(&self, state: &State) -> Result<Vec<Crl>> {
         let role = RoleName::delegated(PKI_ROLE)?;
         let mut crls = Vec::new();
-        for (path, file) in state.delegated(&role).iter().flat_map(|pki| &pki.targets) {
+        for (path, file) in state.delegated(&role)?.iter().flat_map(|pki| &pki.targets) {
             crls.push(self.list(&role, path, file)?);
         }
         Ok(crls)
@@ -177,12 +178,34 @@ impl State {
             .or(self.published.targets.as_ref())
     }
 
-    /// The delegated role that will be in force.
-    pub(crate) fn delegated(&self, role: &RoleName) -> Option<&Targets> {
-        self.staged
-            .delegated
-            .get(role)
-            .or_else(|| self.published.delegated.get(role))
+    /// The delegated role that will be in force; none if there is no such role.
+    pub(crate) fn delegated(&self, role: &RoleName) -> Result<Option<&Targets>> {
+        match self.staged.delegated.get(role) {
+            Some(staged) => Ok(Some(staged)),
+            None => self.published.delegated(role),
+        }
+    }
+
+    /// The role that delegates to `role`, as it will be in force; none if nobody does.
+    pub(crate) fn delegator(&self, role: &RoleName) -> Result<Option<&Targets>> {
+        let delegates = |targets: &&Targets| {
+            let delegations = targets.delegations.as_ref();
+            delegations.is_some_and(|delegations| delegations.role(role).is_some())
+        };
+        if let Some(targets) = self.targets().filter(delegates) {
+            return Ok(Some(targets));
+        }
+        let product = bins::product_of(role);
+        // Bins say by their names whose they are. Whatever else there is, other tools have made: it nests as it likes.
+        let others = self.staged.delegated.keys();
+        let others = others.chain(self.published.delegated_roles());
+        let nested = others.filter(|other| bins::product_of(other).is_none());
+        for name in product.iter().chain(nested) {
+            if let Some(targets) = self.delegated(name)?.filter(delegates) {
+                return Ok(Some(targets));
+            }
+        }
+        Ok(None)
     }
 
     /// The version that is published of a role.
@@ -202,10 +225,7 @@ impl State {
                 .timestamp
                 .as_ref()
                 .map(|timestamp| timestamp.common.version),
-            _ => published
-                .delegated
-                .get(role)
-                .map(|targets| targets.common.version),
+            _ => published.delegated_version(role),
         }
     }
 

@@ -111,7 +111,7 @@ impl Repository {
         }
         let content = match role.as_str() {
             "targets" => Some(state.needed_targets(self)?),
-            _ => state.delegated(role),
+            _ => state.delegated(role)?,
         };
         let content = content.ok_or_else(|| Error::NoSuchProduct {
             product: role.to_string(),

@@ -83,7 +83,7 @@ impl Repository {
             )
         } else {
             (
-                state.published.delegated.get(role),
+                state.published.delegated(role)?,
                 state.staged.delegated.get(role),
             )
         };

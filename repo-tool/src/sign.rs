@@ -65,7 +65,7 @@ impl Repository {
         let id = key.public_key().id();
         let mut signed = Vec::new();
         for (role, envelope) in &state.staged.roles {
-            let authorised = ballots(&state, role).iter().any(|ballot| ballot.has(id));
+            let authorised = ballots(&state, role)?.iter().any(|ballot| ballot.has(id));
             if !authorised || is_online(role) {
                 continue;
             }

@@ -1,8 +1,12 @@
 //! Who has signed, who is missing, and what expires when.
 
+use std::collections::BTreeMap;
+
+use metadata_schema::bins;
 use metadata_schema::envelope::Envelope;
 use metadata_schema::key::KeyId;
 use metadata_schema::name::RoleName;
+use metadata_schema::roles::Common;
 use metadata_schema::threshold::{Tally, tally};
 use metadata_schema::time::Timestamp;
 use metadata_schema::trusted::SharedGate;
@@ -78,7 +82,7 @@ pub enum Signed {
 /// When a published role expires.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Expiry {
-    /// The role.
+    /// The role; `PRODUCT~*` for the bins of a product, of which the first to expire counts.
     pub role: String,
     /// Its version.
     pub version: u64,
@@ -100,7 +104,7 @@ impl Repository {
         for (role, envelope) in &state.staged.roles {
             let mut groups = Vec::new();
             if !is_online(role) {
-                for ballot in ballots(&state, role) {
+                for ballot in ballots(&state, role)? {
                     groups.push(group(role, envelope, &ballot, &gate, now)?);
                 }
             }
@@ -119,7 +123,7 @@ impl Repository {
         Ok(Status {
             staged,
             ready,
-            published: expiries(&state, now),
+            published: expiries(&state, now)?,
         })
     }
 }
@@ -162,7 +166,8 @@ fn signed(id: &KeyId, envelope: &Envelope, counted: &Tally) -> Signed {
     Signed::Refused(why.map_or_else(|| "wrong signature".to_owned(), |(_, why)| why.clone()))
 }
 
-fn expiries(state: &State, now: Timestamp) -> Vec<Expiry> {
+/// By role; of all bins of a product, the first to expire.
+fn expiries(state: &State, now: Timestamp) -> Result<Vec<Expiry>> {
     let published = &state.published;
     let top = [
         (
@@ -182,17 +187,25 @@ fn expiries(state: &State, now: Timestamp) -> Vec<Expiry> {
             published.timestamp.as_ref().map(|role| &role.common),
         ),
     ];
-    let delegated = published
-        .delegated
-        .iter()
-        .map(|(name, role)| (name.clone(), Some(&role.common)));
+    let mut delegated: BTreeMap<String, &Common> = BTreeMap::new();
+    for name in published.delegated_roles() {
+        let Some(role) = published.delegated(name)? else {
+            continue;
+        };
+        let name = bins::product_of(name).map_or_else(|| name.to_string(), |p| format!("{p}~*"));
+        let first = delegated.entry(name).or_insert(&role.common);
+        if role.common.expires < first.expires {
+            *first = &role.common;
+        }
+    }
+    let top = top.into_iter().map(|(name, role)| (name.to_string(), role));
+    let delegated = delegated.into_iter().map(|(name, role)| (name, Some(role)));
     let mut expiries: Vec<Expiry> = top
-        .into_iter()
         .chain(delegated)
         .filter_map(|(role, common)| {
             let common = common?;
             Some(Expiry {
-                role: role.to_string(),
+                role,
                 version: common.version.number(),
                 expires: common.expires,
                 seconds_left: common
@@ -203,5 +216,5 @@ fn expiries(state: &State, now: Timestamp) -> Vec<Expiry> {
         })
         .collect();
     expiries.sort_by_key(|expiry| expiry.expires);
-    expiries
+    Ok(expiries)
 }

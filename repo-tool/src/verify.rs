@@ -16,7 +16,7 @@ use crate::layout::Layout;
 use crate::progress::OnProgress;
 use crate::release::is_manifest;
 use crate::settings::{Minimums, Settings};
-use crate::walk::{self, DeviceTrust, Folder};
+use crate::walk::{self, DeviceTrust, Folder, Scope};
 use crate::{digests, walk::Arrived};
 
 pub use report::{PayloadReport, ReleaseReport, Report, RoleReport};
@@ -76,6 +76,7 @@ pub fn verify(
             crls,
         },
         now,
+        &Scope::All,
     )?;
     let mut report = Report::of(&arrived, &source, now)?;
     for index in 0..arrived.roles.len() {

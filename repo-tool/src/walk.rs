@@ -2,10 +2,11 @@
 //!
 //! `publish` and `refresh` send what they are about to write this way first, and `verify` what is published.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use device_pki::{Crl, TrustAnchor, durable};
+use metadata_schema::bins;
 use metadata_schema::limits::Limits;
 use metadata_schema::name::{RoleName, TargetPath, Version};
 use metadata_schema::roles::{DelegatedRole, PathSet, Targets};
@@ -18,6 +19,9 @@ use crate::error::{Error, Result};
 use crate::layout::PKI_ROLE;
 use crate::settings::Minimums;
 use crate::trust;
+
+/// Paths that are tried for one that falls into a bin, of which there are 1024 at most.
+const MAX_PROBES: u32 = 100_000;
 
 /// Where files come from.
 pub(crate) trait Source {
@@ -87,19 +91,17 @@ pub(crate) fn as_device(
     source: &dyn Source,
     trust: &DeviceTrust<'_>,
     now: Timestamp,
+    scope: &Scope,
 ) -> Result<Arrived> {
     let mut at = to_targets(source, trust.gate(Vec::new()), now)?;
-    let (roles, unreachable) = all_roles(&mut at, source)?;
     let crls = published_crls(&mut at, source)?;
     let lists = trust.crls.iter().chain(&crls).cloned().collect();
     let gate = trust.gate(lists);
     let mut at = at.under(SharedGate::clone(&gate))?;
-    for role in &roles {
-        let paths = delegation(&at, role).map(|(_, delegated)| probes(&delegated.paths));
-        for path in paths.into_iter().flatten() {
-            find(&mut at, source, &path)?;
-        }
-    }
+    let (roles, unreachable) = match scope {
+        Scope::All => all_roles(&mut at, source)?,
+        Scope::These(roles) => these_roles(&mut at, source, roles)?,
+    };
     Ok(Arrived {
         at,
         roles,
@@ -107,6 +109,15 @@ pub(crate) fn as_device(
         crls,
         gate,
     })
+}
+
+/// Which delegated roles are loaded on the way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// All that a search can come to.
+    All,
+    /// These, and those that delegate to them.
+    These(Vec<RoleName>),
 }
 
 /// What a device has built in, and the revocation lists that it has from elsewhere.
@@ -151,6 +162,7 @@ pub(crate) fn delegation<'a>(
 fn published_crls(at: &mut AtTargets, source: &dyn Source) -> Result<Vec<Crl>> {
     let role = RoleName::delegated(PKI_ROLE)?;
     let limit = u64::try_from(device_pki::crl::MAX_LENGTH).unwrap_or(u64::MAX);
+    reach(at, source, &role)?;
     let paths: Vec<String> = at
         .role(&role)
         .iter()
@@ -248,31 +260,76 @@ pub(crate) fn find(
 }
 
 /// Loads every delegated role that a search can come to, and returns their names; the second list has those that none
-/// can, because their paths are hash prefixes or belong to others.
+/// can, because their paths belong to others.
 fn all_roles(at: &mut AtTargets, source: &dyn Source) -> Result<(Vec<RoleName>, Vec<RoleName>)> {
-    let mut done: BTreeSet<RoleName> = BTreeSet::new();
-    let mut order = Vec::new();
-    loop {
-        let loaded: Vec<_> = at
-            .role(&RoleName::targets())
-            .into_iter()
-            .chain(at.delegated())
-            .flat_map(|targets| targets.delegations.iter().flat_map(|d| &d.roles))
-            .filter(|role| !done.contains(&role.name))
-            .cloned()
-            .collect();
-        if loaded.is_empty() {
-            break;
-        }
-        for role in loaded {
-            done.insert(role.name.clone());
-            order.push(role.name.clone());
-            for path in probes(&role.paths) {
-                find(at, source, &path)?;
-            }
-        }
+    let mut order = delegated_by(at, &RoleName::targets());
+    let mut next = 0;
+    while let Some(role) = order.get(next).cloned() {
+        next = next.saturating_add(1);
+        reach(at, source, &role)?;
+        let further = delegated_by(at, &role);
+        order.extend(
+            further
+                .into_iter()
+                .filter(|role| !order.contains(role))
+                .collect::<Vec<_>>(),
+        );
     }
     Ok(order.into_iter().partition(|role| at.role(role).is_some()))
+}
+
+/// As [`all_roles`], for these and those that delegate to them.
+fn these_roles(
+    at: &mut AtTargets,
+    source: &dyn Source,
+    roles: &[RoleName],
+) -> Result<(Vec<RoleName>, Vec<RoleName>)> {
+    for role in roles {
+        if let Some(product) = bins::product_of(role) {
+            reach(at, source, &product)?;
+        }
+        if delegation(at, role).is_none() {
+            // Neither top-level nor a bin: only a look at all of them tells where it hangs.
+            return all_roles(at, source);
+        }
+        reach(at, source, role)?;
+    }
+    Ok(roles
+        .iter()
+        .cloned()
+        .partition(|role| at.role(role).is_some()))
+}
+
+fn delegated_by(at: &AtTargets, role: &RoleName) -> Vec<RoleName> {
+    let delegations = at
+        .role(role)
+        .and_then(|targets| targets.delegations.as_ref());
+    let roles = delegations
+        .into_iter()
+        .flat_map(|delegations| &delegations.roles);
+    roles.map(|role| role.name.clone()).collect()
+}
+
+/// Makes searches come by a role to which something that is loaded delegates.
+fn reach(at: &mut AtTargets, source: &dyn Source, role: &RoleName) -> Result<()> {
+    let Some((_, delegated)) = delegation(at, role) else {
+        return Ok(());
+    };
+    let paths = match &delegated.paths {
+        PathSet::HashPrefixes(_) => {
+            let product = bins::product_of(role);
+            let above = product.and_then(|product| delegation(at, &product));
+            above
+                .and_then(|(_, above)| hashed_probe(&above.paths, &delegated.paths))
+                .into_iter()
+                .collect()
+        }
+        patterns => probes(patterns),
+    };
+    for path in paths {
+        find(at, source, &path)?;
+    }
+    Ok(())
 }
 
 /// Paths that match the patterns, to make a search come by.
@@ -287,6 +344,17 @@ fn probes(paths: &PathSet) -> Vec<TargetPath> {
         .filter_map(|path| TargetPath::new(&path).ok())
         .filter(|path| paths.contains(path))
         .collect()
+}
+
+/// A path in a bin that matches the patterns of whoever delegates to it: numbers are tried until one falls into the bin.
+fn hashed_probe(patterns: &PathSet, bin: &PathSet) -> Option<TargetPath> {
+    let PathSet::Patterns(list) = patterns else {
+        return None;
+    };
+    let pattern = list.iter().find(|pattern| pattern.contains('*'))?;
+    (0..MAX_PROBES)
+        .filter_map(|number| TargetPath::new(&pattern.replace('*', &number.to_string())).ok())
+        .find(|path| bin.contains(path) && patterns.contains(path))
 }
 
 fn missing(name: &str, needed_by: &str) -> Error {

@@ -85,7 +85,7 @@ impl Thresholds {
             _ if !super::needs_certificate(role) => Requirement::holders(1),
             _ => {
                 let mut needed = self.delegated.clone();
-                if let Some(named) = self.by_name.get(role) {
+                if let Some(named) = self.by_name.get(&*super::certified(role)) {
                     needed.holders = named.holders.unwrap_or(needed.holders);
                     needed.families.extend(&named.families);
                 }

@@ -1,5 +1,6 @@
 //! What the channel of a product offers now.
 
+use metadata_schema::bins;
 use metadata_schema::digest::Sha256Digest;
 use metadata_schema::name::{RoleName, TargetPath};
 use metadata_schema::release::{
@@ -19,7 +20,7 @@ pub struct Offer {
     pub manifest: ReleaseManifest,
     /// Digest of the manifest.
     pub digest: Sha256Digest,
-    /// The role that offers it: every path in the manifest must be described by the same one.
+    /// The role that offers it: every path in the manifest must be described by the same one, or by a bin of it.
     pub role: RoleName,
     /// The people who signed for it.
     pub signed_by: Vec<String>,
@@ -100,7 +101,7 @@ impl Offer {
             found,
         };
         let path = &payload.path;
-        let expected = format!("a target of the role {}", self.role);
+        let expected = format!("a target of the role {} or a bin of it", self.role);
         let Some(target) = client.find(set, path).await? else {
             return Err(wrong(
                 path,
@@ -108,7 +109,8 @@ impl Offer {
                 "no trusted role describes".to_owned(),
             ));
         };
-        if *target.role() != self.role {
+        let bin = bins::product_of(target.role());
+        if *target.role() != self.role && bin.as_ref() != Some(&self.role) {
             return Err(wrong(
                 path,
                 expected,

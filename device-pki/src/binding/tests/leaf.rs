@@ -54,6 +54,27 @@ fn the_certificate_has_to_name_the_role() {
 }
 
 #[test]
+fn a_bin_is_certified_as_its_product() {
+    let pki = TestPki::new("bins");
+    let thresholds = Thresholds::new(2, 2, 1).with(router(), 3);
+    let gate = Gate::new(pki.anchor(), pki.crls(), thresholds);
+    let carol = pki.signer("Carol", &["delegated:router-x"]);
+    let role = |name| RoleName::delegated(name).unwrap();
+    assert!(ask(&gate, &carol, &role("router-x~3f"), at_now()).is_ok());
+    assert_eq!(gate.requirement(&role("router-x~3f")).holders, 3);
+    let why = ask(&gate, &carol, &role("router-y~3f"), at_now()).unwrap_err();
+    assert!(why.ends_with("not for delegated:router-y"), "{why}");
+    let why = ask(&gate, &carol, &role("router-x~other"), at_now()).unwrap_err();
+    assert!(why.ends_with("not for delegated:router-x~other"), "{why}");
+    // What needs no certificate has no bins: nobody gets around one by a name.
+    let key = pki.key(KeyAlgorithm::Ed25519).into_tuf_signer().unwrap();
+    let refused = gate.bound(key.public_key(), &role("pki~3f"), &[], at_now());
+    assert!(refused.is_err());
+    assert_eq!(gate.requirement(&role("pki~3f")).holders, 1);
+    assert_eq!(gate.requirement(&role("router-z~3f")).holders, 1);
+}
+
+#[test]
 fn every_certificate_has_to_be_for_code_signing() {
     let pki = TestPki::new("eku");
     let gate = gate(&pki, pki.crls());
