@@ -115,6 +115,28 @@ impl RoleName {
     pub fn file_stem(&self) -> String {
         file_stem(&self.0)
     }
+
+    /// The delegated role whose [`RoleName::file_stem`] this is; none if it is that of no role.
+    pub fn from_file_stem(stem: &str) -> Option<Self> {
+        let mut bytes = Vec::with_capacity(stem.len());
+        let mut rest = stem.bytes();
+        while let Some(byte) = rest.next() {
+            bytes.push(if byte == b'%' {
+                let (high, low) = (hex_digit(rest.next()?)?, hex_digit(rest.next()?)?);
+                high.checked_mul(16)?.checked_add(low)?
+            } else {
+                byte
+            });
+        }
+        let role = Self::delegated(std::str::from_utf8(&bytes).ok()?).ok()?;
+        (role.file_stem() == stem).then_some(role)
+    }
+}
+
+fn hex_digit(byte: u8) -> Option<u8> {
+    char::from(byte)
+        .to_digit(16)
+        .and_then(|digit| u8::try_from(digit).ok())
 }
 
 fn file_stem(name: &str) -> String {

@@ -80,6 +80,12 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// The folder holds no published repository.
+    #[error("{} holds no published repository: there is no folder `metadata` in it", path.display())]
+    NotPublished {
+        /// The folder.
+        path: PathBuf,
+    },
     /// `init` would overwrite a repository.
     #[error("{} exists already", path.display())]
     Exists {
@@ -277,6 +283,7 @@ impl Error {
             | Self::Shape(_)
             | Self::Settings { .. }
             | Self::NotARepository { .. }
+            | Self::NotPublished { .. }
             | Self::LockOut { .. }
             | Self::NotBound { .. }
             | Self::NotASigner { .. } => Kind::Configuration,
@@ -300,6 +307,9 @@ impl Error {
                 "docs/OPERATIONS.md explains every setting of repo.toml"
             }
             Self::NotARepository { .. } => "make one with `repo-tool init`",
+            Self::NotPublished { .. } => {
+                "name the folder that a web server serves, or the repository's own"
+            }
             Self::Exists { .. } => "choose another folder; nothing was changed",
             Self::Locked { .. } => "wait until it has ended, then try again",
             Self::LockOut { .. } => {

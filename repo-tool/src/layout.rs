@@ -118,3 +118,11 @@ impl Layout {
         self.published.join("targets")
     }
 }
+
+/// Where the published files of a keepers' folder are; any other folder is taken for published files itself.
+pub(crate) fn published_in(path: &Path) -> PathBuf {
+    match Settings::read(&Layout::settings(path)) {
+        Ok(settings) => path.join(settings.published),
+        Err(_) => path.to_owned(),
+    }
+}

@@ -7,7 +7,7 @@
 //! ```text
 //! init, add_product, stage_release, add_crls, rotate_root, renew -> staged/
 //! sign (one signature file for each person) -> publish (counts as a device does) -> published/
-//! refresh (online keys only)                   verify (reads as a device does)
+//! refresh (online keys only)                   verify (reads as a device does); reading (tree, history, diff)
 //! ```
 //!
 //! # Example
@@ -87,6 +87,7 @@
 pub mod assemble;
 mod authority;
 pub mod crls;
+mod describe;
 mod digests;
 pub mod error;
 pub mod init;
@@ -97,6 +98,7 @@ pub mod products;
 pub mod progress;
 pub mod publish;
 mod published;
+pub mod reading;
 pub mod refresh;
 pub mod release;
 pub mod repository;
@@ -117,6 +119,7 @@ pub use layout::Layout;
 pub use products::ProductPlan;
 pub use progress::{OnProgress, Progress, silent};
 pub use publish::Publication;
+pub use reading::Archive;
 pub use release::{Forecast, ImageSource, ReleaseRequest};
 pub use repository::Repository;
 pub use rotation::{RootChange, TopRole};

@@ -3,7 +3,7 @@
 mod payload;
 mod report;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use device_pki::{Crl, TrustAnchor};
 use metadata_schema::name::TargetPath;
@@ -12,10 +12,10 @@ use metadata_schema::time::Timestamp;
 use metadata_schema::trusted::AtTargets;
 
 use crate::error::{Error, Result};
-use crate::layout::Layout;
+use crate::layout::published_in;
 use crate::progress::OnProgress;
 use crate::release::is_manifest;
-use crate::settings::{Minimums, Settings};
+use crate::settings::Minimums;
 use crate::walk::{self, DeviceTrust, Folder, Scope};
 use crate::{digests, walk::Arrived};
 
@@ -189,12 +189,4 @@ fn wanted_was_found(report: &Report, options: &VerifyOptions) -> Result<()> {
         });
     }
     Ok(())
-}
-
-/// Where the published files of a keepers' folder are; any other folder is taken for published files itself.
-fn published_in(path: &Path) -> PathBuf {
-    match Settings::read(&Layout::settings(path)) {
-        Ok(settings) => path.join(settings.published),
-        Err(_) => path.to_owned(),
-    }
 }

@@ -3,16 +3,20 @@
 mod add_crl;
 mod add_product;
 mod add_release;
+mod diff;
+mod history;
 mod init;
 mod keygen;
 mod payload;
 mod publish;
 mod refresh;
+mod releases;
 mod renew;
 mod rotate_root;
 mod show;
 mod sign;
 mod status;
+mod tree;
 mod verify;
 
 use std::num::NonZeroU32;
@@ -37,6 +41,10 @@ pub(crate) enum Command {
     Status(status::StatusArgs),
     Publish(publish::PublishArgs),
     Refresh(refresh::RefreshArgs),
+    Releases(releases::ReleasesArgs),
+    Tree(tree::TreeArgs),
+    History(history::HistoryArgs),
+    Diff(diff::DiffArgs),
     Verify(verify::VerifyArgs),
     Payload(payload::PayloadArgs),
 }
@@ -56,6 +64,10 @@ impl Command {
             Self::Status(args) => args.run(context),
             Self::Publish(args) => args.run(context),
             Self::Refresh(args) => args.run(context),
+            Self::Releases(args) => args.run(context),
+            Self::Tree(args) => args.run(context),
+            Self::History(args) => args.run(context),
+            Self::Diff(args) => args.run(context),
             Self::Verify(args) => args.run(context),
             Self::Payload(args) => args.run(context),
         }

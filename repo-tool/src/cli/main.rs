@@ -6,6 +6,7 @@ mod commands;
 mod exit_code;
 mod output;
 mod passphrase;
+mod table;
 
 use std::process::ExitCode;
 use std::time::SystemTime;

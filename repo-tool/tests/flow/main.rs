@@ -8,6 +8,7 @@
 
 mod changes;
 mod publishing;
+mod reading;
 mod releases;
 mod setting_up;
 mod showing;

@@ -5,6 +5,7 @@ use repo_tool::show::Event;
 use repo_tool::{Repository, Result};
 
 use crate::Context;
+use crate::table::listed;
 
 /// Describe what is staged: what a signer reads before signing
 #[derive(Args, Debug)]
@@ -41,7 +42,7 @@ pub(crate) fn lines(event: &Event) -> Vec<String> {
             change.role, change.expires
         ));
         lines.push(format!("  to sign: sha256 {}", change.sha256));
-        lines.extend(change.lines.iter().map(|line| format!("  - {line}")));
+        lines.extend(listed(&change.lines));
     }
     lines
 }

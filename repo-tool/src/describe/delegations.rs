@@ -5,7 +5,8 @@ use metadata_schema::json::Object;
 use metadata_schema::name::RoleName;
 use metadata_schema::roles::{DelegatedRole, Delegations, PathSet, Targets};
 
-use super::{describe_signers, describe_unknown};
+use super::people::signers;
+use super::rest::unknown;
 
 /// What changes in the delegations of a role.
 pub(super) fn describe(old: Option<&Targets>, new: &Targets, lines: &mut Vec<String>) {
@@ -36,7 +37,7 @@ pub(super) fn describe(old: Option<&Targets>, new: &Targets, lines: &mut Vec<Str
             names.join(", ")
         ));
     }
-    describe_unknown("delegations", &before.extra, &after.extra, lines);
+    unknown("delegations", &before.extra, &after.extra, lines);
 }
 
 fn describe_role(
@@ -65,7 +66,7 @@ fn describe_role(
         };
         lines.push(format!("{name}: {end}"));
     }
-    describe_signers(
+    signers(
         name.as_str(),
         before.map(|before| &before.keys),
         old_certificates,
@@ -74,8 +75,8 @@ fn describe_role(
         lines,
     );
     let nothing = Object::new();
-    let unknown = before.map_or(&nothing, |before| &before.keys.extra);
-    describe_unknown(name.as_str(), unknown, &role.keys.extra, lines);
+    let so_far = before.map_or(&nothing, |before| &before.keys.extra);
+    unknown(name.as_str(), so_far, &role.keys.extra, lines);
 }
 
 fn order(delegations: &Delegations) -> Vec<&RoleName> {
