@@ -14,8 +14,7 @@ use std::path::Path;
 
 use clap::{Parser, Subcommand};
 use device_pki::folder::Issued;
-use device_pki::{Clock, Error, Result};
-use metadata_schema::time::Timestamp;
+use device_pki::{Error, Result};
 
 /// Make certificates for the people who sign firmware, for API servers and for devices
 ///
@@ -51,11 +50,6 @@ impl Cli {
             Command::Inspect(args) => args.run(out),
         }
     }
-}
-
-/// The system's clock: read here, and handed to the library.
-fn now() -> Timestamp {
-    Clock::System.now()
 }
 
 fn say(out: &mut dyn Write, line: &str) -> Result<()> {

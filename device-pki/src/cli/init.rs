@@ -33,7 +33,7 @@ impl InitArgs {
         let organisation = Organisation::new(&self.organisation, &self.domain, &self.namespace)?;
         let passphrase = self.passphrase.choose()?;
         let mut ceremony = Ceremony {
-            now: super::now(),
+            now: self.passphrase.now(),
             protection: Protection::Passphrase(&passphrase, ScryptCost::STANDARD),
             entropy: &mut SystemEntropy,
         };

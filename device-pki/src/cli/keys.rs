@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use device_pki::folder::{Ceremony, PkiFolder};
-use device_pki::{Error, Passphrase, Protection, Result, ScryptCost, SystemEntropy};
+use device_pki::{Clock, Error, Passphrase, Protection, Result, ScryptCost, SystemEntropy};
+use metadata_schema::time::Timestamp;
 
 /// Set instead of a file or a prompt.
 const VARIABLE: &str = "DEVICE_PKI_PASSPHRASE";
@@ -14,6 +15,9 @@ pub(super) struct PassphraseArgs {
     /// File whose first line is the passphrase of the CA keys [default: $DEVICE_PKI_PASSPHRASE, or ask]
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
+    /// Take this for the current time, such as 2030-01-31T00:00:00Z
+    #[arg(long, value_name = "TIME", hide_short_help = true)]
+    at: Option<Timestamp>,
 }
 
 impl PassphraseArgs {
@@ -42,6 +46,11 @@ impl PassphraseArgs {
         Ok(Passphrase::new(text))
     }
 
+    /// The time that certificates and lists are dated from.
+    pub(super) fn now(&self) -> Timestamp {
+        self.at.unwrap_or_else(|| Clock::System.now())
+    }
+
     fn unasked(&self) -> Result<Option<Passphrase>> {
         match (&self.passphrase_file, std::env::var(VARIABLE)) {
             (Some(path), _) => Passphrase::read(path).map(Some),
@@ -67,7 +76,7 @@ impl PassphraseArgs {
                 Protection::Passphrase(passphrase, ScryptCost::STANDARD)
             });
         work(&mut Ceremony {
-            now: super::now(),
+            now: self.now(),
             protection,
             entropy: &mut SystemEntropy,
         })
