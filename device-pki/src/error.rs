@@ -56,6 +56,17 @@ pub enum Error {
         what: String,
     },
 
+    /// A variable of the environment that should hold a key is not set, or is no text.
+    #[error("the environment has no variable {name} with a key")]
+    Variable {
+        /// Its name.
+        name: String,
+    },
+
+    /// A PKCS#11 token, or the way to it.
+    #[error(transparent)]
+    Token(#[from] crate::token::TokenError),
+
     /// A name is not acceptable.
     #[error("{what} {found:?}: {why}")]
     Name {
@@ -213,6 +224,8 @@ impl Error {
                 "try again; a lost passphrase cannot be recovered, the key has to be replaced"
             }
             Self::PassphraseNeeded { .. } => "give --passphrase-file, or set DEVICE_PKI_PASSPHRASE",
+            Self::Variable { .. } => "export it: PEM of PKCS#8, or the same in base64",
+            Self::Token(error) => return error.hint(),
             Self::Exists { .. } => {
                 "choose another folder, or remove it if it is not needed any more"
             }

@@ -1,4 +1,5 @@
-//! Private keys: Ed25519 (RFC 8032) for those who sign firmware with a key file, ECDSA P-256 and P-384 for CAs, servers and devices.
+//! Private keys: Ed25519 (RFC 8032), ECDSA P-256 and P-384 (FIPS 186-5) and ML-DSA-65 (FIPS 204) for those who sign firmware;
+//! ECDSA for CAs, servers and devices.
 
 pub(crate) mod pkcs8;
 mod store;
@@ -6,16 +7,18 @@ mod store;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair,
-    EcdsaSigningAlgorithm, KeyPair as _,
+    EcdsaSigningAlgorithm, KeyPair as _, ML_DSA_65_SIGNING, PqdsaKeyPair,
 };
 use ed25519_dalek::Signer as _;
-use metadata_schema::key::PublicKey;
+use metadata_schema::key::{PublicKey, ml_dsa_message};
 use rcgen::PublicKeyData as _;
 use zeroize::Zeroizing;
 
 use crate::entropy::Entropy;
 use crate::error::{Error, Result};
+use crate::subject_key::SubjectKey;
 
+pub(crate) use store::is_encrypted_der;
 pub use store::{Protection, ScryptCost};
 
 /// The algorithm of a key.
@@ -29,6 +32,34 @@ pub enum KeyAlgorithm {
     P256,
     /// ECDSA on P-384 with SHA-384.
     P384,
+    /// ML-DSA-65: for people who sign metadata, beside a key of another family. Neither CAs nor TLS use it.
+    #[serde(rename = "ml-dsa-65")]
+    MlDsa65,
+}
+
+impl KeyAlgorithm {
+    /// All of them, each by the name that commands take.
+    pub const ALL: [(&'static str, Self); 4] = [
+        ("ed25519", Self::Ed25519),
+        ("p256", Self::P256),
+        ("p384", Self::P384),
+        ("ml-dsa-65", Self::MlDsa65),
+    ];
+}
+
+impl std::str::FromStr for KeyAlgorithm {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let named = Self::ALL.into_iter().find(|(name, _)| *name == text);
+        named
+            .map(|(_, algorithm)| algorithm)
+            .ok_or_else(|| Error::Name {
+                what: "algorithm",
+                found: text.chars().take(40).collect(),
+                why: "is none of ed25519, p256, p384, ml-dsa-65",
+            })
+    }
 }
 
 impl std::fmt::Display for KeyAlgorithm {
@@ -37,11 +68,13 @@ impl std::fmt::Display for KeyAlgorithm {
             Self::Ed25519 => "Ed25519",
             Self::P256 => "ECDSA P-256",
             Self::P384 => "ECDSA P-384",
+            Self::MlDsa65 => "ML-DSA-65",
         })
     }
 }
 
-/// Signs TUF metadata. A file holds the key today; a PKCS#11 token can take its place behind this trait.
+/// Signs TUF metadata: a key from a file or from the environment, or one that never leaves its token. Where a key comes from
+/// is said by a [`crate::KeySource`].
 pub trait SigningKey {
     /// The public key, as TUF names it.
     fn public_key(&self) -> &PublicKey;
@@ -72,6 +105,7 @@ pub struct KeyPair {
 enum Secret {
     Ed25519(Box<ed25519_dalek::SigningKey>),
     Ecdsa(KeyAlgorithm, EcdsaKeyPair),
+    MlDsa(Box<PqdsaKeyPair>),
 }
 
 impl KeyPair {
@@ -115,6 +149,11 @@ impl KeyPair {
                     .map_err(|e| Error::malformed("key", "an ECDSA private key", e))?;
                 Self::ecdsa(algorithm, key)
             }
+            KeyAlgorithm::MlDsa65 => {
+                let key = PqdsaKeyPair::from_seed(&ML_DSA_65_SIGNING, secret)
+                    .map_err(|e| Error::malformed("key", "an ML-DSA seed", e))?;
+                Self::ml_dsa(key)
+            }
         }
     }
 
@@ -137,11 +176,24 @@ impl KeyPair {
         })
     }
 
+    /// The seed is what is kept (RFC 9881, section 6): the key follows from it, and OpenSSL reads it.
+    pub(crate) fn ml_dsa(key: PqdsaKeyPair) -> Result<Self> {
+        let pkcs8 = key.to_pkcs8v1().map_err(|_| {
+            Error::malformed("key", "an ML-DSA private key", "its seed is not in it")
+        })?;
+        Ok(Self {
+            public: key.public_key().as_ref().to_vec(),
+            pkcs8: Zeroizing::new(pkcs8.as_ref().to_vec()),
+            secret: Secret::MlDsa(Box::new(key)),
+        })
+    }
+
     /// The algorithm.
     pub fn algorithm(&self) -> KeyAlgorithm {
         match &self.secret {
             Secret::Ed25519(_) => KeyAlgorithm::Ed25519,
             Secret::Ecdsa(algorithm, _) => *algorithm,
+            Secret::MlDsa(_) => KeyAlgorithm::MlDsa65,
         }
     }
 
@@ -158,18 +210,9 @@ impl KeyPair {
     /// This key as one that signs TUF metadata.
     ///
     /// # Errors
-    /// If it is no Ed25519 key.
+    /// Never for a pair that was read or made by this crate.
     pub fn into_tuf_signer(self) -> Result<FileKey> {
-        let wrong = || Error::Algorithm {
-            purpose: "signing metadata",
-            expected: "Ed25519",
-            found: self.algorithm().to_string(),
-        };
-        let Secret::Ed25519(secret) = &self.secret else {
-            return Err(wrong());
-        };
-        let public = PublicKey::ed25519(secret.verifying_key().as_bytes())
-            .map_err(|e| Error::malformed("key", "an Ed25519 public key", e))?;
+        let public = SubjectKey::of(&self)?.tuf_key().clone();
         Ok(FileKey { pair: self, public })
     }
 
@@ -200,6 +243,7 @@ impl rcgen::PublicKeyData for KeyPair {
             KeyAlgorithm::Ed25519 => &rcgen::PKCS_ED25519,
             KeyAlgorithm::P256 => &rcgen::PKCS_ECDSA_P256_SHA256,
             KeyAlgorithm::P384 => &rcgen::PKCS_ECDSA_P384_SHA384,
+            KeyAlgorithm::MlDsa65 => &rcgen::PKCS_ML_DSA_65,
         }
     }
 }
@@ -212,11 +256,17 @@ impl rcgen::SigningKey for KeyPair {
                 .sign(&SystemRandom::new(), message)
                 .map(|signature| signature.as_ref().to_vec())
                 .map_err(|_| rcgen::Error::RingUnspecified),
+            Secret::MlDsa(key) => {
+                let mut signature = vec![0; key.algorithm().signature_len()];
+                key.sign(message, &mut signature)
+                    .map_err(|_| rcgen::Error::RingUnspecified)?;
+                Ok(signature)
+            }
         }
     }
 }
 
-/// An Ed25519 key from a file, which signs TUF metadata.
+/// A key whose secret is in memory, from a file or from the environment, which signs TUF metadata.
 #[derive(Debug)]
 pub struct FileKey {
     pair: KeyPair,
@@ -236,7 +286,12 @@ impl SigningKey for FileKey {
     }
 
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>> {
-        rcgen::SigningKey::sign(&self.pair, message).map_err(|source| Error::Issue {
+        let signed = match self.pair.algorithm() {
+            // TAP 21: a digest, so that a token need not be given the whole file.
+            KeyAlgorithm::MlDsa65 => rcgen::SigningKey::sign(&self.pair, &ml_dsa_message(message)),
+            _ => rcgen::SigningKey::sign(&self.pair, message),
+        };
+        signed.map_err(|source| Error::Issue {
             subject: self.public.id().to_string(),
             source,
         })
@@ -257,11 +312,7 @@ mod tests {
 
     #[test]
     fn a_seed_makes_the_same_keys() {
-        for algorithm in [
-            KeyAlgorithm::Ed25519,
-            KeyAlgorithm::P256,
-            KeyAlgorithm::P384,
-        ] {
+        for (_, algorithm) in KeyAlgorithm::ALL {
             let make =
                 |seed: &[u8]| KeyPair::generate(algorithm, &mut SeededEntropy::new(seed)).unwrap();
             assert_eq!(
@@ -274,13 +325,19 @@ mod tests {
     }
 
     #[test]
-    fn ecdsa_keys_do_not_sign_metadata() {
-        let key = KeyPair::generate(KeyAlgorithm::P256, &mut SystemEntropy).unwrap();
-        let error = key.into_tuf_signer().unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "signing metadata needs a key for Ed25519, found ECDSA P-256"
-        );
+    fn every_algorithm_signs_metadata() {
+        for (name, algorithm) in KeyAlgorithm::ALL {
+            assert_eq!(name.parse::<KeyAlgorithm>().unwrap(), algorithm);
+            let key = KeyPair::generate(algorithm, &mut SystemEntropy).unwrap();
+            let der = key.public_key_der();
+            let signer = key.into_tuf_signer().unwrap();
+            let public = signer.public_key();
+            assert_eq!(public.spki_der(), Some(der.as_slice()), "{name}");
+            let signature = signer.sign(b"metadata").unwrap();
+            public.verify(b"metadata", &signature).unwrap();
+            assert!(public.verify(b"other", &signature).is_err(), "{name}");
+        }
+        assert!("rsa".parse::<KeyAlgorithm>().is_err());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //!   on disk.
 //! - [`binding`] says which TUF keys count on a device: those bound to its trust anchor.
 //! - [`tls`] and [`channel`] connect devices with the API server and with each other.
+//! - [`key_source`] says where a signing key comes from: a file, the environment, or a PKCS#11 token ([`token`]).
 //! - [`durable`] is the one atomic-write routine of the workspace.
 //!
 //! The library reads no clock, but for [`Clock::System`] where a caller asks for it: the time comes in as an argument.
@@ -24,6 +25,7 @@ pub mod folder;
 pub mod identity;
 pub mod inspect;
 pub mod key;
+pub mod key_source;
 pub mod name;
 pub mod oid;
 pub mod passphrase;
@@ -39,6 +41,7 @@ pub mod subject_key;
 #[cfg(test)]
 mod testing;
 pub mod tls;
+pub mod token;
 
 pub use anchor::TrustAnchor;
 pub use authority::{Authority, CrlContent};
@@ -50,6 +53,7 @@ pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
 pub use error::{Error, Result};
 pub use identity::{DeviceIdentity, Identity};
 pub use key::{FileKey, KeyAlgorithm, KeyPair, Protection, ScryptCost, SigningKey};
+pub use key_source::{KeySource, SecretOf};
 pub use name::{DeviceUrn, Organisation};
 pub use passphrase::Passphrase;
 pub use profile::{ApiServer, CaKind, Device, FirmwareSigner, Leaf, Validity};

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 const LIMIT: u64 = 4096;
 
 /// A passphrase: wiped from memory when dropped, never printed.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Passphrase(Zeroizing<Vec<u8>>);
 
 impl Passphrase {

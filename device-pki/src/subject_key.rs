@@ -158,6 +158,11 @@ impl SubjectKey {
         self.kind.spki(&self.bits)
     }
 
+    /// The key in PEM (RFC 7468, section 13).
+    pub fn pem(&self) -> String {
+        pem_text::encode("PUBLIC KEY", &self.der())
+    }
+
     /// The key as TUF names it. RSA keys get the scheme with SHA-256; a repository may list them with another one.
     pub fn tuf_key(&self) -> &PublicKey {
         &self.public

@@ -122,6 +122,16 @@ pub enum Error {
         /// Id of the key.
         key: String,
     },
+    /// No online key is the one that the metadata lists.
+    #[error("{role} is to be signed by key {listed}; found {tried}")]
+    OnlineKey {
+        /// The role.
+        role: RoleName,
+        /// Short ids of the keys that the metadata lists.
+        listed: String,
+        /// Which keys were found, and where.
+        tried: String,
+    },
     /// Nothing is staged.
     #[error("nothing is staged in {}", path.display())]
     NothingStaged {
@@ -286,6 +296,7 @@ impl Error {
             | Self::NotPublished { .. }
             | Self::LockOut { .. }
             | Self::NotBound { .. }
+            | Self::OnlineKey { .. }
             | Self::NotASigner { .. } => Kind::Configuration,
             Self::Io { .. }
             | Self::WriteSettings { .. }
@@ -320,6 +331,9 @@ impl Error {
             }
             Self::NotASigner { .. } => {
                 "`repo-tool status` lists who may sign; was the right key file given?"
+            }
+            Self::OnlineKey { .. } => {
+                "restore the key, name it in [online] of repo.toml, or have root name another one with `repo-tool rotate-online`"
             }
             Self::NothingStaged { .. } => {
                 "stage a change first, such as with `repo-tool add-release`"

@@ -187,7 +187,15 @@ impl Repository {
         Ok(())
     }
 
+    /// The key that `[online]` names, or else a new one in a file.
     fn new_online_key(&self, role: &RoleName, entropy: &mut dyn Entropy) -> Result<PublicKey> {
+        if let Some(source) = self.settings.online.named(role).first() {
+            let key = source
+                .clone()
+                .below(self.layout.folder())
+                .open_unattended()?;
+            return Ok(key.public_key().clone());
+        }
         let key = KeyPair::generate(KeyAlgorithm::Ed25519, entropy)?;
         key.save(&self.layout.online_key(role), Protection::FileMode, entropy)?;
         let signer = key.into_tuf_signer()?;

@@ -4,6 +4,7 @@
 //! repo.toml                      policy: see Settings
 //! anchor.pem                     the root CA that the devices trust
 //! online/ROLE.key                keys of snapshot, timestamp and pki (mode 0600)
+//! online/ROLE.next.key           the same, of a key that is staged to take its place
 //! images/DIGEST                  raw images, to make deltas from
 //! staged/ROLE.json               what is to be signed: the value of `signed`
 //! staged/signatures/ROLE.KEY.json    one signature, one file
@@ -64,6 +65,13 @@ impl Layout {
         self.folder
             .join("online")
             .join(format!("{}.key", role.file_stem()))
+    }
+
+    /// The key that takes the place of an online key once the metadata that lists it is published.
+    pub fn next_online_key(&self, role: &RoleName) -> PathBuf {
+        self.folder
+            .join("online")
+            .join(format!("{}.next.key", role.file_stem()))
     }
 
     /// The certificate of a CA that no signer's chain has and whose revocation lists are published, by the hex subject key

@@ -125,7 +125,8 @@ impl Repository {
         envelope: &Envelope,
     ) -> Result<Envelope> {
         if is_online(role) {
-            return sign_role(envelope.signed.clone(), &[&self.online_key(role)?]);
+            let key = self.online_signer(state, role)?;
+            return sign_role(envelope.signed.clone(), &[&*key]);
         }
         let payload = envelope.payload();
         let ballots = ballots(state, role)?;
@@ -178,8 +179,8 @@ impl Repository {
                     meta,
                     extra: Object::new(),
                 };
-                let key = self.online_key(&name)?;
-                batch.add(&name, version, &sign_role(snapshot.to_json(), &[&key])?);
+                let key = self.online_signer(state, &name)?;
+                batch.add(&name, version, &sign_role(snapshot.to_json(), &[&*key])?);
                 meta_file(version, batch.bytes(&name, version))
             }
         };
@@ -191,8 +192,8 @@ impl Repository {
             snapshot: listed,
             extra: Object::new(),
         };
-        let key = self.online_key(&name)?;
-        batch.add(&name, version, &sign_role(timestamp.to_json(), &[&key])?);
+        let key = self.online_signer(state, &name)?;
+        batch.add(&name, version, &sign_role(timestamp.to_json(), &[&*key])?);
         Ok(())
     }
 

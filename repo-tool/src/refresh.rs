@@ -41,7 +41,8 @@ impl Repository {
         {
             let mut next = current.clone();
             next.common = state.next(&pki, &self.settings, now)?;
-            let envelope = sign_role(next.to_json(), &[&self.online_key(&pki)?])?;
+            let key = self.online_signer(&state, &pki)?;
+            let envelope = sign_role(next.to_json(), &[&*key])?;
             batch.add(&pki, next.common.version, &envelope);
         }
         let new_snapshot =

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use device_pki::{Crl, KeyPair, TrustAnchor, durable};
+use device_pki::{Crl, TrustAnchor, durable};
 use metadata_schema::bins;
 use metadata_schema::digest::Hashes;
 use metadata_schema::name::{RoleName, TargetPath, Version};
@@ -69,14 +69,6 @@ impl Repository {
     /// The root CA that its devices trust.
     pub fn anchor(&self) -> &TrustAnchor {
         &self.anchor
-    }
-
-    /// The online key of snapshot, timestamp or `pki`.
-    ///
-    /// # Errors
-    /// If it cannot be read.
-    pub fn online_key(&self, role: &RoleName) -> Result<device_pki::FileKey> {
-        Ok(KeyPair::load(&self.layout.online_key(role), None)?.into_tuf_signer()?)
     }
 
     pub(crate) fn lock(&self) -> Result<Lock> {

@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use device_pki::durable;
+use device_pki::{KeySource, durable};
 use metadata_schema::name::RoleName;
 use metadata_schema::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::online::OnlineKeys;
 
 /// Longest `repo.toml`.
 const LIMIT: u64 = 64 * 1024;
@@ -30,6 +31,9 @@ pub struct Settings {
     pub expiry_days: Periods,
     /// Thresholds that the devices have built in: `publish` counts as they do.
     pub device_minimum: Minimums,
+    /// Where the online keys are.
+    #[serde(skip_serializing_if = "OnlineKeys::is_default")]
+    pub online: OnlineKeys,
 }
 
 /// For how many days each role is signed.
@@ -70,6 +74,7 @@ impl Default for Settings {
             max_image_bytes: 4 << 30,
             expiry_days: Periods::default(),
             device_minimum: Minimums::default(),
+            online: OnlineKeys::default(),
         }
     }
 }
@@ -163,6 +168,19 @@ impl Settings {
         if days.iter().any(|days| !(1..=3650).contains(days)) {
             return refuse("expiry-days: expected 1 to 3650 days for every role");
         }
+        for source in [
+            &self.online.snapshot,
+            &self.online.timestamp,
+            &self.online.pki,
+        ]
+        .into_iter()
+        .flatten()
+        {
+            // This file is shared with everybody who signs.
+            if matches!(source, KeySource::Token(uri) if uri.pin.is_some()) {
+                return refuse("online: a PIN does not belong here, name a file with pin-source");
+            }
+        }
         if !(1..=22).contains(&self.compression_level) {
             return refuse("compression-level: expected 1 to 22");
         }
@@ -186,7 +204,15 @@ mod tests {
         assert_eq!(Settings::read(&path).unwrap(), settings);
         std::fs::write(&path, "[expiry-days]\nroot = 30\n").unwrap();
         assert_eq!(Settings::read(&path).unwrap().expiry_days.root, 30);
+        let online = "[online]\ntimestamp = [\"pkcs11:token=a\", \"k\"]\npki = \"env:PKI\"\n";
+        std::fs::write(&path, online).unwrap();
+        let online = Settings::read(&path).unwrap();
+        assert_eq!(online.online.timestamp.len(), 2);
+        std::fs::write(&path, online.to_toml().unwrap()).unwrap();
+        assert_eq!(Settings::read(&path).unwrap(), online);
         for bad in [
+            "[online]\npki = \"pkcs11:token=a?pin-value=1\"",
+            "[online]\npki = \"env:\"",
             "expiry-dais = 1",
             "[expiry-days]\nroot = 0",
             "compression-level = 90",

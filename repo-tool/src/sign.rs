@@ -70,9 +70,12 @@ impl Repository {
                 continue;
             }
             let payload = envelope.payload();
-            let signature = signature(envelope, key)?;
-            let repeated = envelope.signatures.contains(&signature);
+            // Most algorithms sign the same twice with two signatures: what is signed already stays as it is.
+            let repeated = envelope.signatures.iter().any(|signature| {
+                signature.key == *id && key.public_key().verify(&payload, &signature.bytes).is_ok()
+            });
             if !repeated {
+                let signature = signature(envelope, key)?;
                 write_signature(&self.layout, role, &payload, &signature)?;
             }
             signed.push(SignedRole {

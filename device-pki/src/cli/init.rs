@@ -24,6 +24,9 @@ pub(super) struct InitArgs {
     /// Namespace of URNs: devices are urn:NAMESPACE:device:SERIAL
     #[arg(long, value_name = "NAMESPACE")]
     namespace: String,
+    /// Work to try a passphrase: `portable` takes 16 MiB, and OpenSSL can open the keys; `memory-hard` takes 128 MiB, and it cannot
+    #[arg(long, value_name = "COST", default_value = "portable")]
+    scrypt: ScryptCost,
     #[command(flatten)]
     passphrase: PassphraseArgs,
 }
@@ -34,7 +37,7 @@ impl InitArgs {
         let passphrase = self.passphrase.choose()?;
         let mut ceremony = Ceremony {
             now: self.passphrase.now(),
-            protection: Protection::Passphrase(&passphrase, ScryptCost::STANDARD),
+            protection: Protection::Passphrase(&passphrase, self.scrypt),
             entropy: &mut SystemEntropy,
         };
         let pki = PkiFolder::create(

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use device_pki::folder::{KeySource, PkiFolder};
-use device_pki::{FirmwareSigner, Leaf, Result, SignerRole, SubjectKey, durable};
+use device_pki::{FirmwareSigner, KeyAlgorithm, Leaf, Result, SignerRole, SubjectKey, durable};
 
 use super::keys::PassphraseArgs;
 
@@ -12,8 +12,8 @@ const LIMIT: u64 = 32 * 1024;
 
 /// Certify a person who signs firmware
 ///
-/// The person makes the key (Ed25519, ECDSA P-256 or P-384, RSA or ML-DSA) and hands in a certification request or the public
-/// key; without either, an Ed25519 key is made here and encrypted with the passphrase of the CA keys.
+/// The person makes the key (Ed25519, ECDSA P-256 or P-384, RSA or ML-DSA; `repo-tool keygen`, a token, OpenSSL) and hands in a
+/// certification request or the public key; without either, a key is made here and encrypted with the passphrase of the CA keys.
 #[derive(Debug, Args)]
 pub(super) struct IssueSignerArgs {
     /// Folder of the PKI
@@ -30,6 +30,9 @@ pub(super) struct IssueSignerArgs {
     /// Public key in PEM
     #[arg(long, value_name = "FILE")]
     public_key: Option<PathBuf>,
+    /// Make the key here, with this algorithm: ed25519, p256, p384 or ml-dsa-65 [default: ed25519]
+    #[arg(long, conflicts_with_all = ["csr", "public_key"])]
+    algorithm: Option<KeyAlgorithm>,
     /// Days that the certificate is valid [default: 730]
     #[arg(long)]
     days: Option<u32>,
@@ -51,7 +54,9 @@ impl IssueSignerArgs {
                 let what = path.display().to_string();
                 KeySource::Given(SubjectKey::from_public_key_pem(&what, &text)?)
             }
-            (None, None) => KeySource::Generate,
+            (None, None) => self
+                .algorithm
+                .map_or(KeySource::Generate, KeySource::GenerateFor),
         };
         let leaf = Leaf::FirmwareSigner(FirmwareSigner {
             name: self.name,

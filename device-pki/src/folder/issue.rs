@@ -17,8 +17,10 @@ const BACKDATE: i64 = 60;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum KeySource {
-    /// It is made here and written beside the certificate.
+    /// It is made here and written beside the certificate: Ed25519 for people, for servers and devices as the PKI is set up.
     Generate,
+    /// The same, with this algorithm.
+    GenerateFor(KeyAlgorithm),
     /// Its holder made it and brought the public key: the better way.
     Given(SubjectKey),
 }
@@ -64,9 +66,13 @@ impl PkiFolder {
             Leaf::FirmwareSigner(_) => KeyAlgorithm::Ed25519,
             _ => self.config.algorithms.leaf,
         };
+        let algorithm = match source {
+            KeySource::GenerateFor(algorithm) => algorithm,
+            _ => algorithm,
+        };
         let (subject, key) = match source {
             KeySource::Given(subject) => (subject, None),
-            KeySource::Generate => {
+            KeySource::Generate | KeySource::GenerateFor(_) => {
                 let key = KeyPair::generate(algorithm, ceremony.entropy)?;
                 (SubjectKey::of(&key)?, Some(key))
             }

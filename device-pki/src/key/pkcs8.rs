@@ -2,6 +2,7 @@
 
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair,
+    ML_DSA_65_SIGNING, PqdsaKeyPair,
 };
 use pkcs8::{ObjectIdentifier, PrivateKeyInfoRef};
 use zeroize::Zeroizing;
@@ -18,6 +19,9 @@ const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
 /// secp384r1
 const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
+
+/// id-ml-dsa-65 (RFC 9881)
+const ML_DSA_65: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.3.18");
 
 const OCTET_STRING: u8 = 0x04;
 const VERSION_0: [u8; 3] = [0x02, 0x01, 0x00];
@@ -55,12 +59,16 @@ pub(crate) fn read(what: &str, der_bytes: &[u8]) -> Result<KeyPair> {
             &seed,
         )));
     }
+    if info.algorithm.oid == ML_DSA_65 {
+        let key = PqdsaKeyPair::from_pkcs8(&ML_DSA_65_SIGNING, der_bytes).map_err(|e| bad(&e))?;
+        return KeyPair::ml_dsa(key);
+    }
     let (algorithm, curve) = match (info.algorithm.oid, curve()?) {
         (EC, P256) => (KeyAlgorithm::P256, &ECDSA_P256_SHA256_ASN1_SIGNING),
         (EC, P384) => (KeyAlgorithm::P384, &ECDSA_P384_SHA384_ASN1_SIGNING),
         (oid, _) => {
             return Err(bad(&format!(
-                "algorithm {oid}, expected Ed25519, P-256 or P-384"
+                "algorithm {oid}, expected Ed25519, P-256, P-384 or ML-DSA-65"
             )));
         }
     };

@@ -36,13 +36,14 @@ pub struct ScryptCost {
 
 impl ScryptCost {
     /// N = 2^14, r = 8, p = 8: half a second of work in 16 MiB. OpenSSL refuses files that need more than 32 MiB, and a
-    /// root key has to open in 25 years even if this program is gone.
+    /// root key has to open in 25 years even if this program is gone. The default for keys of CAs.
     pub const STANDARD: Self = Self {
         log_n: 14,
         r: 8,
         p: 8,
     };
-    /// N = 2^17, r = 8, p = 1: the same work in 128 MiB, which makes guessing in hardware dearer. OpenSSL cannot read it.
+    /// N = 2^17, r = 8, p = 1: the same work in 128 MiB, which makes guessing in hardware dearer. OpenSSL cannot read it. The
+    /// default for keys of people who sign firmware: they are replaced every few years.
     pub const MEMORY_HARD: Self = Self {
         log_n: 17,
         r: 8,
@@ -54,6 +55,23 @@ impl ScryptCost {
         r: 8,
         p: 1,
     };
+}
+
+/// `portable` for [`ScryptCost::STANDARD`], `memory-hard` for [`ScryptCost::MEMORY_HARD`].
+impl std::str::FromStr for ScryptCost {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "portable" => Ok(Self::STANDARD),
+            "memory-hard" => Ok(Self::MEMORY_HARD),
+            _ => Err(Error::Name {
+                what: "scrypt cost",
+                found: text.chars().take(40).collect(),
+                why: "is none of portable, memory-hard",
+            }),
+        }
+    }
 }
 
 impl Default for ScryptCost {
@@ -141,8 +159,11 @@ impl KeyPair {
     /// # Errors
     /// As [`KeyPair::from_pem`], and if the file cannot be read.
     pub fn load(path: &Path, passphrase: Option<&Passphrase>) -> Result<Self> {
-        let text = Zeroizing::new(durable::read_bounded(path, LIMIT)?);
-        Self::from_pem(&path.display().to_string(), &text, passphrase)
+        Self::from_pem(
+            &path.display().to_string(),
+            &Self::read_text(path)?,
+            passphrase,
+        )
     }
 
     /// Whether the key in a file needs a passphrase.
@@ -150,11 +171,24 @@ impl KeyPair {
     /// # Errors
     /// If the file cannot be read or is no PEM.
     pub fn is_encrypted(path: &Path) -> Result<bool> {
-        let text = Zeroizing::new(durable::read_bounded(path, LIMIT)?);
-        let (label, der) = crate::pem_text::first(&path.display().to_string(), &text)?;
+        Self::is_encrypted_pem(&path.display().to_string(), &Self::read_text(path)?)
+    }
+
+    /// The text of a key file.
+    pub(crate) fn read_text(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
+        Ok(Zeroizing::new(durable::read_bounded(path, LIMIT)?))
+    }
+
+    pub(crate) fn is_encrypted_pem(what: &str, text: &[u8]) -> Result<bool> {
+        let (label, der) = crate::pem_text::first(what, text)?;
         drop(Zeroizing::new(der));
         Ok(label == ENCRYPTED)
     }
+}
+
+/// Whether these bytes are an EncryptedPrivateKeyInfo (RFC 5958, section 3).
+pub(crate) fn is_encrypted_der(der: &[u8]) -> bool {
+    EncryptedPrivateKeyInfoRef::try_from(der).is_ok()
 }
 
 fn encrypt(
@@ -231,11 +265,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key.pem");
         let (right, wrong) = (Passphrase::new("right"), Passphrase::new("wrong"));
-        for algorithm in [
-            KeyAlgorithm::Ed25519,
-            KeyAlgorithm::P256,
-            KeyAlgorithm::P384,
-        ] {
+        for (_, algorithm) in KeyAlgorithm::ALL {
             let key = KeyPair::generate(algorithm, &mut SystemEntropy).unwrap();
 
             key.save(&path, Protection::FileMode, &mut SystemEntropy)
@@ -262,6 +292,19 @@ mod tests {
                 Err(Error::PassphraseNeeded { .. })
             ));
         }
+    }
+
+    #[test]
+    fn files_of_either_cost_are_read() {
+        let key = KeyPair::generate(KeyAlgorithm::Ed25519, &mut SystemEntropy).unwrap();
+        let passphrase = Passphrase::new("x");
+        for name in ["portable", "memory-hard"] {
+            let protection = Protection::Passphrase(&passphrase, name.parse().unwrap());
+            let pem = key.to_pem(protection, &mut SystemEntropy).unwrap();
+            let back = KeyPair::from_pem("key", pem.as_bytes(), Some(&passphrase)).unwrap();
+            assert_eq!(back.pkcs8_der(), key.pkcs8_der(), "{name}");
+        }
+        assert!("cheap".parse::<ScryptCost>().is_err());
     }
 
     #[test]

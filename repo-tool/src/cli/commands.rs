@@ -7,6 +7,7 @@ mod diff;
 mod history;
 mod init;
 mod keygen;
+mod keys;
 mod payload;
 mod publish;
 mod refresh;
@@ -30,6 +31,7 @@ use crate::Context;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Keygen(keygen::KeygenArgs),
+    Keys(keys::KeysArgs),
     Init(init::InitArgs),
     AddProduct(add_product::AddProductArgs),
     AddRelease(add_release::AddReleaseArgs),
@@ -53,6 +55,7 @@ impl Command {
     pub(crate) fn run(self, context: &Context) -> Result<()> {
         match self {
             Self::Keygen(args) => args.run(context),
+            Self::Keys(args) => args.run(context),
             Self::Init(args) => args.run(context),
             Self::AddProduct(args) => args.run(context),
             Self::AddRelease(args) => args.run(context),

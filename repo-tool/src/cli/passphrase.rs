@@ -1,17 +1,36 @@
-//! Where a passphrase comes from: a file, the environment, or a person.
+//! Where a passphrase or a PIN comes from: a file, the environment, or a person.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
-use device_pki::{KeyPair, Passphrase};
+use device_pki::{KeySource, Passphrase, SecretOf, SigningKey};
 use repo_tool::{Error, Result};
 
 /// The variable that holds a passphrase.
 const VARIABLE: &str = "REPO_TOOL_PASSPHRASE";
 
+/// A key to sign with, and what opens it.
+#[derive(Args, Debug)]
+pub(crate) struct KeyArgs {
+    /// The private key: a file, env:NAME, or pkcs11:token=...;object=... (RFC 7512)
+    ///
+    /// env:NAME is a variable of the environment with PKCS#8 in PEM or base64. `repo-tool keys list` shows tokens and their keys.
+    #[arg(long, value_name = "KEY")]
+    key: KeySource,
+
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
+}
+
+impl KeyArgs {
+    pub(crate) fn open(&self) -> Result<Box<dyn SigningKey>> {
+        self.passphrase.open(&self.key)
+    }
+}
+
 #[derive(Args, Debug)]
 pub(crate) struct PassphraseArgs {
-    /// Read the passphrase from the first line of a file
+    /// Read the passphrase of the key, or the PIN of the token, from the first line of a file
     ///
     /// Without it, the variable REPO_TOOL_PASSPHRASE counts, and without that a person is asked.
     #[arg(long, value_name = "FILE")]
@@ -19,19 +38,33 @@ pub(crate) struct PassphraseArgs {
 }
 
 impl PassphraseArgs {
-    /// The passphrase of an existing key; none if the key is not encrypted.
-    pub(crate) fn of_key(&self, key: &Path) -> Result<Option<Passphrase>> {
-        if !KeyPair::is_encrypted(key)? {
-            return Ok(None);
+    /// Opens a key.
+    pub(crate) fn open(&self, key: &KeySource) -> Result<Box<dyn SigningKey>> {
+        Ok(key.open(&|secret| self.secret(secret))?)
+    }
+
+    /// What opens a key that exists.
+    pub(crate) fn secret(&self, of: SecretOf<'_>) -> device_pki::Result<Passphrase> {
+        if let Some(given) = self.given() {
+            return given;
         }
-        let prompt = format!("Passphrase of {}: ", key.display());
-        self.given().unwrap_or_else(|| ask(&prompt)).map(Some)
+        let (prompt, what) = match of {
+            SecretOf::Token(token) => (format!("PIN of token {token}: "), token),
+            SecretOf::Key(key) => (format!("Passphrase of {key}: "), key),
+            _ => ("Passphrase: ".to_owned(), "the key"),
+        };
+        let typed = rpassword::prompt_password(prompt);
+        typed
+            .map(Passphrase::new)
+            .map_err(|_| device_pki::Error::PassphraseNeeded {
+                what: what.to_owned(),
+            })
     }
 
     /// The passphrase of a new key, typed twice if it is typed.
     pub(crate) fn of_new_key(&self) -> Result<Passphrase> {
         if let Some(given) = self.given() {
-            return given;
+            return Ok(given?);
         }
         let first = typed("Passphrase of the new key: ")?;
         if first.is_empty() {
@@ -43,18 +76,14 @@ impl PassphraseArgs {
         Ok(Passphrase::new(first))
     }
 
-    fn given(&self) -> Option<Result<Passphrase>> {
+    fn given(&self) -> Option<device_pki::Result<Passphrase>> {
         if let Some(path) = &self.passphrase_file {
-            return Some(Passphrase::read(path).map_err(Error::from));
+            return Some(Passphrase::read(path));
         }
         std::env::var(VARIABLE)
             .ok()
             .map(|text| Ok(Passphrase::new(text)))
     }
-}
-
-fn ask(prompt: &str) -> Result<Passphrase> {
-    Ok(Passphrase::new(typed(prompt)?))
 }
 
 fn typed(prompt: &str) -> Result<String> {

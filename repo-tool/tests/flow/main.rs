@@ -7,6 +7,7 @@
 )]
 
 mod changes;
+mod keys;
 mod publishing;
 mod reading;
 mod releases;

@@ -77,7 +77,31 @@ impl World {
     }
 
     pub(crate) fn person_for(&mut self, name: &str, roles: &[&str]) -> Person {
-        let key = KeyPair::generate(KeyAlgorithm::Ed25519, &mut self.entropy).unwrap();
+        self.person_by(name, roles, KeyAlgorithm::Ed25519)
+    }
+
+    pub(crate) fn person_by(
+        &mut self,
+        name: &str,
+        roles: &[&str],
+        algorithm: KeyAlgorithm,
+    ) -> Person {
+        let key = KeyPair::generate(algorithm, &mut self.entropy).unwrap();
+        let subject = SubjectKey::of(&key).unwrap();
+        let (certificate, holder) = self.certify(name, roles, &subject);
+        Person {
+            key: key.into_tuf_signer().unwrap(),
+            certificate,
+            holder,
+        }
+    }
+
+    pub(crate) fn certify(
+        &mut self,
+        name: &str,
+        roles: &[&str],
+        subject: &SubjectKey,
+    ) -> (Certificate, Keyholder) {
         let roles = roles
             .iter()
             .map(|role| role.parse::<SignerRole>().unwrap())
@@ -86,18 +110,14 @@ impl World {
             name: name.to_owned(),
             roles,
         });
-        let subject = SubjectKey::of(&key).unwrap();
         let validity = Validity::days(self.now.plus_seconds(-5 * DAY), 730);
         let certificate = self
             .signing
-            .issue(&leaf, &subject, validity, &mut self.entropy)
+            .issue(&leaf, subject, validity, &mut self.entropy)
             .unwrap();
         let chain = certificate.pem() + &self.signing.certificate().pem();
-        Person {
-            key: key.into_tuf_signer().unwrap(),
-            certificate,
-            holder: Keyholder::from_pem(name, chain.as_bytes()).unwrap(),
-        }
+        let holder = Keyholder::from_pem(name, chain.as_bytes()).unwrap();
+        (certificate, holder)
     }
 
     pub(crate) fn anchor(&self) -> TrustAnchor {

@@ -1,11 +1,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use device_pki::KeyPair;
 use repo_tool::{Repository, Result};
 
 use crate::Context;
-use crate::passphrase::PassphraseArgs;
+use crate::passphrase::KeyArgs;
 
 /// Sign every staged role that a key may sign
 #[derive(Args, Debug)]
@@ -13,20 +12,15 @@ pub(crate) struct SignArgs {
     /// Folder of the repository
     folder: PathBuf,
 
-    /// The private key
-    #[arg(long)]
-    key: PathBuf,
-
     #[command(flatten)]
-    passphrase: PassphraseArgs,
+    key: KeyArgs,
 }
 
 impl SignArgs {
     pub(crate) fn run(self, context: &Context) -> Result<()> {
         let repository = Repository::open(&self.folder)?;
-        let passphrase = self.passphrase.of_key(&self.key)?;
-        let key = KeyPair::load(&self.key, passphrase.as_ref())?.into_tuf_signer()?;
-        let signed = repository.sign_shown(&key, &mut |event| {
+        let key = self.key.open()?;
+        let signed = repository.sign_shown(&*key, &mut |event| {
             context.output.say_lines(&super::show::lines(event));
         })?;
         context.output.answer(&signed, || {
