@@ -2,12 +2,14 @@
 
 use metadata_schema::bins;
 use metadata_schema::gate::When;
+use metadata_schema::key::KeyId;
 use metadata_schema::name::RoleName;
 use metadata_schema::roles::{Root, Targets};
 use metadata_schema::threshold::Authority;
 use metadata_schema::time::Timestamp;
 
 use crate::error::Result;
+use crate::keyholder::holder_name;
 use crate::repository::State;
 
 /// One group of people of whom a threshold must sign. A new root needs two: the old one's and its own.
@@ -106,4 +108,21 @@ pub(crate) fn staged_version(state: &State, role: &RoleName) -> u64 {
             .map(|targets| &targets.common),
     };
     common.map_or(0, |common| common.version.number())
+}
+
+/// Names of people whose signatures over an earlier draft of a role were voided.
+pub(crate) fn voided(state: &State, role: &RoleName) -> Vec<String> {
+    let keys = state.staged.earlier.get(role).into_iter().flatten();
+    keys.map(|(key, _)| signer_name(state, role, key)).collect()
+}
+
+/// The name of somebody who may sign a role, from the certificates of whoever delegates it.
+pub(crate) fn signer_name(state: &State, role: &RoleName, key: &KeyId) -> String {
+    // What cannot be read has no names in it.
+    let ballots = ballots(state, role).unwrap_or_default();
+    let known = |ballot: &&Ballot<'_>| !ballot.authority.certificates.chain(key).is_empty();
+    ballots.iter().find(known).map_or_else(
+        || format!("key {}", key.short()),
+        |ballot| holder_name(ballot.authority.certificates, key),
+    )
 }

@@ -138,6 +138,50 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// The audit log is not whole.
+    #[error("{}: line {line} does not fit: {why}", path.display())]
+    Audit {
+        /// The file.
+        path: PathBuf,
+        /// Which line; 0 if it is the last.
+        line: u64,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// What was offered as signatures cannot be used.
+    #[error("{what} is no source of signatures: {why}")]
+    Offer {
+        /// What was offered.
+        what: String,
+        /// Why not.
+        why: String,
+    },
+    /// Some of what was offered to a merge was not taken.
+    #[error("not everything was taken: {count} refused, as listed above")]
+    NotMerged {
+        /// How many signatures or copies.
+        count: usize,
+    },
+    /// Work of people would be thrown away.
+    #[error("this would throw away signatures: {}", whose.join(", "))]
+    Signed {
+        /// Whose signature over which role.
+        whose: Vec<String>,
+    },
+    /// The event is another than the one that was to be signed.
+    #[error("event {asked:?} was to be signed; what is staged is event {found}")]
+    AnotherEvent {
+        /// The id that was given.
+        asked: String,
+        /// What is staged.
+        found: String,
+    },
+    /// Nobody said that they want to sign what was shown.
+    #[error("nothing was signed: nobody agreed to event {event}")]
+    NotAgreed {
+        /// What is staged.
+        event: String,
+    },
     /// The repository has no such role.
     #[error("there is no product {product:?} in this repository")]
     NoSuchProduct {
@@ -273,6 +317,10 @@ impl Error {
         match self {
             Self::Argument { .. }
             | Self::NothingStaged { .. }
+            | Self::Signed { .. }
+            | Self::Offer { .. }
+            | Self::AnotherEvent { .. }
+            | Self::NotAgreed { .. }
             | Self::NoSuchProduct { .. }
             | Self::Exists { .. }
             | Self::Overtaken { .. }
@@ -282,6 +330,7 @@ impl Error {
             Self::Metadata(_)
             | Self::MetadataFile { .. }
             | Self::MissingMetadata { .. }
+            | Self::NotMerged { .. }
             | Self::Absent { .. } => Kind::Metadata,
             Self::Content { .. }
             | Self::Payload { .. }
@@ -289,6 +338,7 @@ impl Error {
             | Self::Missing { .. } => Kind::Payload,
             Self::Pki(device_pki::Error::Io { .. }) => Kind::Other,
             Self::Pki(_)
+            | Self::Audit { .. }
             | Self::Name(_)
             | Self::Shape(_)
             | Self::Settings { .. }
@@ -337,6 +387,22 @@ impl Error {
             }
             Self::NothingStaged { .. } => {
                 "stage a change first, such as with `repo-tool add-release`"
+            }
+            Self::Audit { .. } => {
+                "compare it with other copies of the repository; whoever changed it did more than these tools do"
+            }
+            Self::Offer { .. } => {
+                "give a copy of the repository, its `staged/signatures`, or files from there"
+            }
+            Self::NotMerged { .. } => {
+                "what was taken stays; the rest has to be signed as it is staged here"
+            }
+            Self::Signed { .. } => "add --yes if that is meant; they will have to sign again",
+            Self::AnotherEvent { .. } => {
+                "read `repo-tool show` again; to name an event takes its id, or 32 digits of it"
+            }
+            Self::NotAgreed { .. } => {
+                "add `--event ID` with the id that `repo-tool show` gave, or `--yes` if what is staged here is what you have read"
             }
             Self::NoSuchProduct { .. } => "add it with `repo-tool add-product`",
             Self::Missing { .. } => {

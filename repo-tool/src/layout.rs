@@ -10,6 +10,8 @@
 //! staged/signatures/ROLE.KEY.json    one signature, one file
 //! staged/targets/...             manifests, payloads and CRLs that wait to be published
 //! published/metadata/, published/targets/    what devices see
+//! audit.jsonl                    who did what: see [`crate::audit`]
+//! audit-joined/                  logs of other copies, joined to it
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -28,6 +30,7 @@ pub struct Layout {
     folder: PathBuf,
     images: PathBuf,
     published: PathBuf,
+    operator: Option<String>,
 }
 
 impl Layout {
@@ -37,7 +40,20 @@ impl Layout {
             folder: folder.to_owned(),
             images: folder.join(&settings.images),
             published: folder.join(&settings.published),
+            operator: None,
         }
+    }
+
+    /// The same, for somebody whose name the audit log is to have.
+    #[must_use]
+    pub fn by(mut self, operator: Option<String>) -> Self {
+        self.operator = operator;
+        self
+    }
+
+    /// Who works here, as the machine says it.
+    pub fn operator(&self) -> Option<&str> {
+        self.operator.as_deref()
     }
 
     /// The folder itself.
@@ -124,6 +140,16 @@ impl Layout {
     /// Published targets.
     pub fn targets(&self) -> PathBuf {
         self.published.join("targets")
+    }
+
+    /// The audit log.
+    pub fn audit(&self) -> PathBuf {
+        self.folder.join("audit.jsonl")
+    }
+
+    /// Logs of other copies that were joined to it.
+    pub fn audit_joined(&self) -> PathBuf {
+        self.folder.join("audit-joined")
     }
 }
 

@@ -85,15 +85,18 @@
 #![forbid(unsafe_code)]
 
 pub mod assemble;
+pub mod audit;
 mod authority;
 pub mod crls;
 mod describe;
 mod digests;
 pub mod error;
+pub mod event;
 pub mod init;
 pub mod keyholder;
 pub mod layout;
 mod lock;
+pub mod merge;
 pub mod online;
 pub mod products;
 pub mod progress;
@@ -110,13 +113,16 @@ pub mod sign;
 mod staged;
 pub mod status;
 mod trust;
+pub mod unstage;
 pub mod verify;
 mod walk;
 
 pub use error::{Error, Kind, Result};
+pub use event::EventId;
 pub use init::{InitPlan, Signers};
 pub use keyholder::Keyholder;
 pub use layout::Layout;
+pub use merge::{MergeReport, Offer};
 pub use online::OnlineKeys;
 pub use products::ProductPlan;
 pub use progress::{OnProgress, Progress, silent};
@@ -125,5 +131,5 @@ pub use reading::Archive;
 pub use release::{Forecast, ImageSource, ReleaseRequest};
 pub use repository::Repository;
 pub use rotation::{RootChange, TopRole};
-pub use settings::{Minimums, Periods, Settings};
+pub use settings::{Minimums, Periods, Settings, SigningPeriods};
 pub use verify::{Report, VerifyOptions, verify};

@@ -13,7 +13,7 @@ use std::io;
 use std::path::Path;
 
 use device_pki::durable;
-use metadata_schema::digest::Length;
+use metadata_schema::digest::{Length, Sha256Digest};
 use metadata_schema::envelope::Envelope;
 use metadata_schema::json::Object;
 use metadata_schema::name::{RoleName, TargetPath, Version};
@@ -23,6 +23,7 @@ use metadata_schema::roles::{
 use metadata_schema::time::Timestamp;
 
 use crate::assemble::{meta_file, metadata_name, sign_role, target_file_path};
+use crate::audit::{self, Action, RoleLine};
 use crate::authority::{ballots, staged_version};
 use crate::error::{Error, Result};
 use crate::layout::PKI_ROLE;
@@ -112,8 +113,37 @@ impl Repository {
         }
         let files = self.move_targets(&state, checked)?;
         let roles = self.write(&batch)?;
+        self.record_publication(Some(&state), &roles, &batch, now)?;
         staged::clear(&self.layout)?;
         Ok(Publication { roles, files })
+    }
+
+    /// Writes a publication down: what people signed with their names, and what the online keys signed.
+    pub(crate) fn record_publication(
+        &self,
+        event: Option<&State>,
+        roles: &[(String, u64)],
+        batch: &Batch,
+        now: Timestamp,
+    ) -> Result<()> {
+        let mut lines = event.map_or_else(Vec::new, Self::event_lines);
+        for (role, version) in &batch.order {
+            if lines.iter().any(|line| line.role == role.as_str()) {
+                continue;
+            }
+            let mut line = RoleLine::new(role, version.number());
+            let envelope = Envelope::read(role, batch.bytes(role, *version))?;
+            line.sha256 = Some(Sha256Digest::of(&envelope.payload()));
+            lines.push(line);
+        }
+        lines.retain(|line| roles.iter().any(|(role, _)| *role == line.role));
+        let action = if event.is_some() {
+            Action::Publish
+        } else {
+            Action::Refresh
+        };
+        let id = event.and_then(State::event_id);
+        self.record(now, audit::deed(action, id, lines))
     }
 
     /// The file of a staged role: signatures of keys that may sign it and did. A wrong one beside good ones would make

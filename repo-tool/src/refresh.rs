@@ -52,8 +52,10 @@ impl Repository {
         }
         self.add_online_roles(&state, &mut batch, now, new_snapshot)?;
         self.check(&state, &batch, now)?;
+        let roles = self.write(&batch)?;
+        self.record_publication(None, &roles, &batch, now)?;
         Ok(Publication {
-            roles: self.write(&batch)?,
+            roles,
             files: Vec::new(),
         })
     }

@@ -56,6 +56,13 @@ impl Repository {
         })
     }
 
+    /// The same repository, for somebody whose name the audit log is to have.
+    #[must_use]
+    pub fn by(mut self, operator: Option<String>) -> Self {
+        self.layout = self.layout.by(operator);
+        self
+    }
+
     /// Paths of its files.
     pub fn layout(&self) -> &Layout {
         &self.layout

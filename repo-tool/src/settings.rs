@@ -29,6 +29,9 @@ pub struct Settings {
     pub max_image_bytes: u64,
     /// How long metadata lasts.
     pub expiry_days: Periods,
+    /// How long before that people begin to sign the next version.
+    #[serde(default = "SigningPeriods::unset")]
+    pub signing_days: SigningPeriods,
     /// Thresholds that the devices have built in: `publish` counts as they do.
     pub device_minimum: Minimums,
     /// Where the online keys are.
@@ -52,6 +55,18 @@ pub struct Periods {
     pub timestamp: u32,
 }
 
+/// How many days before a role expires its people begin to sign the next version: time for holidays and broken tokens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct SigningPeriods {
+    /// Root; 60, or half of its expiry period if that is less.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub root: Option<u32>,
+    /// Targets and the products' roles; 30, or half of their expiry period.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub targets: Option<u32>,
+}
+
 /// The least thresholds on a device, whatever the metadata says: two of each, unless a device is set up otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
@@ -73,8 +88,27 @@ impl Default for Settings {
             compression_level: 19,
             max_image_bytes: 4 << 30,
             expiry_days: Periods::default(),
+            signing_days: SigningPeriods::default(),
             device_minimum: Minimums::default(),
             online: OnlineKeys::default(),
+        }
+    }
+}
+
+impl Default for SigningPeriods {
+    fn default() -> Self {
+        Self {
+            root: Some(60),
+            targets: Some(30),
+        }
+    }
+}
+
+impl SigningPeriods {
+    fn unset() -> Self {
+        Self {
+            root: None,
+            targets: None,
         }
     }
 }
@@ -120,6 +154,21 @@ impl Periods {
 }
 
 impl Settings {
+    /// When work on the next version of a role begins that expires at `expires`: people sign before it does, by
+    /// [`Settings::signing_days`]; the online keys from the middle of their period on.
+    pub fn begin_signing(&self, role: &RoleName, expires: Timestamp) -> Timestamp {
+        let day = 24 * 60 * 60;
+        let period = i64::from(self.expiry_days.days(role)).saturating_mul(day);
+        let half = period.checked_div(2).unwrap_or(0);
+        let (set, usual) = match role.as_str() {
+            "root" => (self.signing_days.root, 60 * day),
+            "snapshot" | "timestamp" | crate::layout::PKI_ROLE => (None, period),
+            _ => (self.signing_days.targets, 30 * day),
+        };
+        let before = set.map_or(usual.min(half), |days| i64::from(days).saturating_mul(day));
+        expires.plus_seconds(before.saturating_neg())
+    }
+
     /// Reads the settings from a file.
     ///
     /// # Errors
@@ -146,6 +195,23 @@ impl Settings {
         Ok(format!(
             "# Settings of this repository: see OPERATIONS.md.\n\n{text}"
         ))
+    }
+
+    /// Roles that would expire before their people have begun to sign.
+    pub(crate) fn short_periods(&self) -> Vec<String> {
+        let (expiry, signing) = (&self.expiry_days, &self.signing_days);
+        let pairs = [
+            ("root", expiry.root, signing.root),
+            ("targets", expiry.targets, signing.targets),
+        ];
+        let short = pairs.into_iter().filter_map(|(role, expiry, signing)| {
+            let signing = signing.filter(|signing| *signing >= expiry)?;
+            Some(format!(
+                "signing-days: {role} expires after {expiry} days, signing would begin {signing} days before that: \
+                 expected fewer days than expiry-days has"
+            ))
+        });
+        short.collect()
     }
 
     fn check(&self, path: &Path) -> Result<()> {
@@ -180,6 +246,9 @@ impl Settings {
             if matches!(source, KeySource::Token(uri) if uri.pin.is_some()) {
                 return refuse("online: a PIN does not belong here, name a file with pin-source");
             }
+        }
+        if let Some(why) = self.short_periods().first() {
+            return refuse(why);
         }
         if !(1..=22).contains(&self.compression_level) {
             return refuse("compression-level: expected 1 to 22");

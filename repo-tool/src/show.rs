@@ -6,14 +6,17 @@ use metadata_schema::roles::TargetFile;
 use metadata_schema::time::Timestamp;
 use serde::Serialize;
 
-use crate::authority::staged_version;
+use crate::authority::{staged_version, voided};
 use crate::describe::{self, SmallFiles};
 use crate::error::Result;
+use crate::event::EventId;
 use crate::repository::{Repository, State};
 
 /// A staged event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Event {
+    /// The name of the event; none if nothing is staged.
+    pub id: Option<EventId>,
     /// What changes, by role.
     pub changes: Vec<Change>,
 }
@@ -33,6 +36,8 @@ pub struct Change {
     pub sha256: Sha256Digest,
     /// What changes, in sentences.
     pub lines: Vec<String>,
+    /// People who signed an earlier draft: they have to sign again.
+    pub voided: Vec<String>,
 }
 
 impl Repository {
@@ -56,9 +61,13 @@ impl Repository {
                 expires,
                 sha256: Sha256Digest::of(&envelope.payload()),
                 lines,
+                voided: voided(state, role),
             });
         }
-        Ok(Event { changes })
+        Ok(Event {
+            id: state.event_id(),
+            changes,
+        })
     }
 
     fn describe(&self, state: &State, role: &RoleName) -> Result<(Timestamp, Vec<String>)> {

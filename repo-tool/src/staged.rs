@@ -1,7 +1,7 @@
 //! The event in progress: what is to be signed, and the signatures so far.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use device_pki::durable;
@@ -13,13 +13,15 @@ use metadata_schema::key::KeyId;
 use metadata_schema::limits::Limits;
 use metadata_schema::name::RoleName;
 use metadata_schema::roles::{ISSUED_MEMBER, ROLE_MEMBER, Role, Root, Targets};
+use metadata_schema::time::Timestamp;
 
+use crate::audit::{self, Action, RoleLine};
 use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::published::parse;
 
 /// Longest signature file.
-const SIGNATURE_LIMIT: u64 = 64 * 1024;
+pub(crate) const SIGNATURE_LIMIT: u64 = 64 * 1024;
 /// Most files in one folder of the event.
 const MAX_FILES: usize = 10_000;
 
@@ -30,6 +32,8 @@ pub(crate) struct Staged {
     pub(crate) root: Option<Root>,
     pub(crate) targets: Option<Targets>,
     pub(crate) delegated: BTreeMap<RoleName, Targets>,
+    /// Keys that signed an earlier draft of a role, and the digest of that draft.
+    pub(crate) earlier: BTreeMap<RoleName, BTreeMap<KeyId, Sha256Digest>>,
 }
 
 impl Staged {
@@ -71,25 +75,43 @@ impl Staged {
 
     fn read_signatures(&mut self, layout: &Layout) -> Result<()> {
         let folder = layout.signatures();
+        let mut digests: BTreeMap<RoleName, Sha256Digest> = BTreeMap::new();
         for stem in stems(&folder)? {
             // ROLE.KEYID: a role's name may have dots, a key id has none.
             let Some((role, key)) = stem.rsplit_once('.') else {
                 continue;
             };
-            let Some(envelope) = self.roles.get_mut(&role_of(role)?) else {
+            let role = role_of(role)?;
+            let Some(envelope) = self.roles.get_mut(&role) else {
                 continue;
             };
             let path = folder.join(format!("{stem}.json"));
-            let signature = read_signature(&path)?;
-            if signature.key.as_str() == key {
-                envelope.signatures.push(signature);
+            let file = SignatureFile::read(&path)?;
+            if file.key.as_str() != key {
+                continue;
+            }
+            let draft = *digests
+                .entry(role.clone())
+                .or_insert_with(|| Sha256Digest::of(&envelope.payload()));
+            let over = file.sha256.unwrap_or(draft);
+            match file.signature {
+                Some(bytes) if over == draft => envelope.signatures.push(Signature {
+                    key: file.key,
+                    bytes,
+                }),
+                _ if over == draft => {}
+                _ => {
+                    let earlier = self.earlier.entry(role).or_default();
+                    earlier.insert(file.key, over);
+                }
             }
         }
         Ok(())
     }
 }
 
-/// Stages a role, unless the same is staged already; signatures over another draft of it are removed.
+/// Stages a role, unless the same is staged already. Signatures over another draft of it are voided: what remains says whose
+/// they were.
 pub(crate) fn stage<C: Role>(layout: &Layout, role: &RoleName, content: &C) -> Result<bool> {
     let mut signed = content.to_json();
     if let Json::Object(members) = &mut signed
@@ -104,10 +126,17 @@ pub(crate) fn stage<C: Role>(layout: &Layout, role: &RoleName, content: &C) -> R
         if Json::read(&bytes).is_ok_and(|old| undated(old) == undated(signed.clone())) {
             return Ok(false);
         }
+        void_signatures(layout, role)?;
+    } else {
+        remove_signatures(layout, role)?;
     }
-    remove_signatures(layout, role)?;
     durable::create_dir_durable(&layout.staged(), 0o755)?;
     durable::write(&path, &signed.pretty(), durable::PUBLIC)?;
+    let common = content.common();
+    let mut line = RoleLine::new(role, common.version.number());
+    line.sha256 = Some(Sha256Digest::of(&signed.canonical()));
+    let deed = audit::deed(Action::Stage, None, vec![line]);
+    audit::record(layout, common.issued.unwrap_or(Timestamp::EPOCH), deed)?;
     Ok(true)
 }
 
@@ -144,17 +173,51 @@ pub(crate) fn clear(layout: &Layout) -> Result<()> {
     Ok(())
 }
 
+/// Takes one role out of the event.
+pub(crate) fn remove_role(layout: &Layout, role: &RoleName) -> Result<()> {
+    remove_signatures(layout, role)?;
+    Ok(durable::remove_durable(&layout.staged_role(role))?)
+}
+
 fn remove_signatures(layout: &Layout, role: &RoleName) -> Result<()> {
-    let prefix = format!("{}.", role.file_stem());
-    for stem in stems(&layout.signatures())? {
-        let of_role = stem
-            .rsplit_once('.')
-            .is_some_and(|(name, _)| format!("{name}.") == prefix);
-        if of_role {
-            durable::remove_durable(&layout.signatures().join(format!("{stem}.json")))?;
+    for path in signature_files(layout, role)? {
+        durable::remove_durable(&path)?;
+    }
+    Ok(())
+}
+
+/// Signatures over a draft that is about to be replaced: the bytes go, so that nobody can use them with the old draft, and
+/// who signed it stays.
+fn void_signatures(layout: &Layout, role: &RoleName) -> Result<()> {
+    for path in signature_files(layout, role)? {
+        match SignatureFile::read(&path) {
+            Ok(SignatureFile {
+                key,
+                sha256: Some(sha256),
+                ..
+            }) => {
+                let void = Json::object([
+                    ("role", Json::from(role.clone())),
+                    ("sha256", sha256.into()),
+                    ("keyid", key.into()),
+                ]);
+                durable::write(&path, &void.pretty(), durable::PUBLIC)?;
+            }
+            _ => durable::remove_durable(&path)?,
         }
     }
     Ok(())
+}
+
+fn signature_files(layout: &Layout, role: &RoleName) -> Result<Vec<PathBuf>> {
+    let stem_of_role = role.file_stem();
+    let stems = stems(&layout.signatures())?.into_iter().filter(|stem| {
+        stem.rsplit_once('.')
+            .is_some_and(|(name, _)| name == stem_of_role)
+    });
+    Ok(stems
+        .map(|stem| layout.signatures().join(format!("{stem}.json")))
+        .collect())
 }
 
 /// A draft without its dates: to stage the same once more an hour later changes nothing.
@@ -166,22 +229,47 @@ fn undated(mut signed: Json) -> Json {
     signed
 }
 
-fn read_signature(path: &Path) -> Result<Signature> {
-    let bytes = durable::read_bounded(path, SIGNATURE_LIMIT)?;
-    let what = path.display().to_string();
-    let json = Json::read(&bytes)
-        .map_err(|e| ShapeError::new(&what, "a signature file", e.to_string()))?;
-    let mut fields = Fields::of(json, what.as_str())?;
-    let key = KeyId::claimed(fields.take("keyid", Json::into_string)?);
-    let bytes = fields.take("sig", |json, at| {
-        let text = json.into_string(at)?;
-        hex::decode(text).map_err(|e| ShapeError::new(at, "hex digits", e.to_string()))
-    })?;
-    Ok(Signature { key, bytes })
+/// A signature as it lies in a file of its own. Without `sig` it is a reminder: this key signed a draft that was replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SignatureFile {
+    /// For which role, if it says so.
+    pub(crate) role: Option<RoleName>,
+    /// Digest of the bytes that it covers, if it says so.
+    pub(crate) sha256: Option<Sha256Digest>,
+    /// By which key.
+    pub(crate) key: KeyId,
+    /// The signature.
+    pub(crate) signature: Option<Vec<u8>>,
+}
+
+impl SignatureFile {
+    fn read(path: &Path) -> Result<Self> {
+        let bytes = durable::read_bounded(path, SIGNATURE_LIMIT)?;
+        let what = path.display().to_string();
+        let json = Json::read(&bytes)
+            .map_err(|e| ShapeError::new(&what, "a signature file", e.to_string()))?;
+        Ok(Self::from_json(json, &what)?)
+    }
+
+    pub(crate) fn from_json(json: Json, what: &str) -> Result<Self, ShapeError> {
+        let mut fields = Fields::of(json, what)?;
+        Ok(Self {
+            role: fields.take_optional("role", |json, at| {
+                let name = json.into_string(at)?;
+                role_of(&name).map_err(|e| ShapeError::new(at, "a role's name", e.to_string()))
+            })?,
+            sha256: fields.take_optional("sha256", Sha256Digest::from_json)?,
+            key: KeyId::claimed(fields.take("keyid", Json::into_string)?),
+            signature: fields.take_optional("sig", |json, at| {
+                let text = json.into_string(at)?;
+                hex::decode(text).map_err(|e| ShapeError::new(at, "hex digits", e.to_string()))
+            })?,
+        })
+    }
 }
 
 /// Names of the `.json` files in a folder without their ending, sorted; none if there is no folder.
-fn stems(folder: &Path) -> Result<Vec<String>> {
+pub(crate) fn stems(folder: &Path) -> Result<Vec<String>> {
     let failed = |e| Error::io("list", folder, e);
     if !folder.is_dir() {
         return Ok(Vec::new());
@@ -203,7 +291,7 @@ fn stems(folder: &Path) -> Result<Vec<String>> {
     Ok(stems)
 }
 
-fn role_of(stem: &str) -> Result<RoleName> {
+pub(crate) fn role_of(stem: &str) -> Result<RoleName> {
     Ok(match stem {
         "root" => RoleName::root(),
         "targets" => RoleName::targets(),

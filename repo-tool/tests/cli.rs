@@ -65,6 +65,7 @@ impl Desk {
             .args(line.split_whitespace())
             .args(["--at", "2026-03-01T12:00:00Z"])
             .env_remove("REPO_TOOL_PASSPHRASE")
+            .env("XDG_STATE_HOME", self.path("state"))
             .current_dir(self.world.folder.path())
             .output()
             .unwrap()
@@ -93,8 +94,8 @@ impl Desk {
     }
 
     fn sign_and_publish(&self) {
-        self.ok("sign repo --key alice.key --passphrase-file pass");
-        self.ok("sign repo --key bob.key --passphrase-file pass");
+        self.ok("sign repo --key alice.key --passphrase-file pass --yes");
+        self.ok("sign repo --key bob.key --passphrase-file pass --yes");
         self.ok("publish repo");
     }
 }
@@ -105,7 +106,7 @@ fn the_whole_flow_by_commands() {
     desk.init();
     let text = desk.ok("show repo");
     assert!(text.contains("root v1 (new)"), "{text}");
-    let text = desk.ok("sign repo --key alice.key --passphrase-file pass");
+    let text = desk.ok("sign repo --key alice.key --passphrase-file pass --yes");
     assert!(text.contains("signed router-x v1: sha256 "), "{text}");
     let error = desk.fails("publish repo", 4);
     assert!(
@@ -168,7 +169,7 @@ fn exit_codes_tell_what_went_wrong() {
     desk.init();
     desk.fails("publish repo", 4);
     fs::write(desk.path("wrong"), "wrong\n").unwrap();
-    let error = desk.fails("sign repo --key alice.key --passphrase-file wrong", 8);
+    let error = desk.fails("sign repo --key alice.key --passphrase-file wrong --yes", 8);
     assert!(error.contains("wrong passphrase"), "{error}");
     desk.sign_and_publish();
     let release = "--product router-x --hardware rev-a --image rootfs=1.img";
@@ -180,7 +181,7 @@ fn exit_codes_tell_what_went_wrong() {
         &format!("add-release repo {release} --version 2.0.0 --wave soon=10"),
         2,
     );
-    desk.fails("sign repo --key alice.key --passphrase-file pass", 2);
+    desk.fails("sign repo --key alice.key --passphrase-file pass --yes", 2);
     let payload = payload_of(&desk.path("repo/published/targets/router-x"));
     let bytes = fs::read(&payload).unwrap();
     fs::write(&payload, &bytes[1..]).unwrap();
@@ -212,7 +213,7 @@ fn keys_are_made_once() {
     );
     desk.fails("keygen dora.key --passphrase-file pass", 2);
     desk.init();
-    let error = desk.fails("sign repo --key dora.key --passphrase-file pass", 8);
+    let error = desk.fails("sign repo --key dora.key --passphrase-file pass --yes", 8);
     assert!(error.contains("is not among the signers"), "{error}");
 }
 
@@ -286,7 +287,7 @@ fn what_is_signed_is_said_before() {
     desk.init();
     let shown = desk.ok("show repo");
     assert!(shown.contains("  to sign: sha256 "), "{shown}");
-    let output = desk.run("sign repo --key alice.key --passphrase-file pass");
+    let output = desk.run("sign repo --key alice.key --passphrase-file pass --yes");
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.starts_with(&shown), "{said}");
     assert!(output.status.success());
@@ -336,8 +337,10 @@ fn a_key_in_the_environment_signs() {
                 "env:SIGNER",
                 "--passphrase-file",
                 "pass",
+                "--yes",
             ])
             .env("SIGNER", value)
+            .env("XDG_STATE_HOME", desk.path("state"))
             .current_dir(desk.world.folder.path())
             .output()
             .unwrap()
@@ -381,4 +384,74 @@ fn base64(bytes: &[u8]) -> String {
         }
     }
     text
+}
+
+#[test]
+fn events_are_named_signed_merged_and_dropped_by_commands() {
+    let desk = Desk::new();
+    desk.init();
+    let copy = |to: &str| {
+        let mut copying = Command::new("cp");
+        let copying = copying.args(["-r", "repo", to]);
+        let folder = desk.world.folder.path();
+        assert!(copying.current_dir(folder).status().unwrap().success());
+    };
+    copy("bobs");
+    let sign = "sign repo --key alice.key --passphrase-file pass";
+    let error = desk.fails(sign, 2);
+    assert!(error.contains("nobody agreed to event"), "{error}");
+    let id = desk
+        .ok("show repo")
+        .trim_end()
+        .rsplit(' ')
+        .next()
+        .unwrap()
+        .to_owned();
+    let other = "0".repeat(64);
+    let error = desk.fails(&format!("{sign} --event {other}"), 2);
+    assert!(error.contains(&id), "{error}");
+    desk.fails(&format!("{sign} --event {}", &id[..12]), 2);
+    desk.ok(&format!("{sign} --event {}", &id[..32]));
+    desk.ok(&format!(
+        "sign bobs --key bob.key --passphrase-file pass --event {id}"
+    ));
+    let text = desk.ok("merge repo bobs");
+    assert!(
+        text.contains("added     root             bob (key "),
+        "{text}"
+    );
+    let text = desk.ok("status repo");
+    assert!(
+        text.contains(&id[..12]) && text.contains("  repo-tool publish repo\n"),
+        "{text}"
+    );
+    desk.ok("publish repo");
+    let text = desk.ok("audit repo");
+    assert!(text.contains("bob (certificate "), "{text}");
+    assert!(text.contains("The chain holds. Head: line "), "{text}");
+    // Another event in the copy.
+    desk.ok("renew repo router-x");
+    copy("carols");
+    desk.ok("renew carols targets");
+    desk.ok("sign carols --key carol.key --passphrase-file pass --yes");
+    let text = desk.run("merge repo carols");
+    assert_eq!(text.status.code(), Some(4));
+    let text = String::from_utf8(text.stdout).unwrap();
+    assert!(text.contains("NOTHING TAKEN from carols"), "{text}");
+    assert!(text.contains("here   not staged"), "{text}");
+    let error = desk.fails("unstage carols", 2);
+    assert!(error.contains("carol over targets"), "{error}");
+    assert!(
+        desk.ok("unstage carols --yes")
+            .contains("dropped targets v2")
+    );
+    // Only what changed was voided, and a changed log is found.
+    let log = desk.path("repo/audit.jsonl");
+    let text = fs::read_to_string(&log).unwrap();
+    fs::write(&log, text.replacen("stage", "publish", 1)).unwrap();
+    let error = desk.fails("audit repo", 8);
+    assert!(
+        error.contains("audit.jsonl: line 2 does not fit"),
+        "{error}"
+    );
 }

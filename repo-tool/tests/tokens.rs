@@ -65,6 +65,7 @@ impl Bench {
             .env("SOFTHSM2_CONF", self.path("softhsm2.conf"))
             .env("PKCS11_MODULE_PATH", &self.module)
             .env_remove("REPO_TOOL_PASSPHRASE")
+            .env("XDG_STATE_HOME", self.path("state"))
             .current_dir(self.world.folder.path());
         command
     }
@@ -173,9 +174,11 @@ fn tokens_sign_with_every_algorithm() {
     for name in names {
         let (uri, again) = (bench.uri(name), bench.uri(name));
         // The PIN by URI, or as any passphrase.
-        let text = bench.ok(&format!("sign repo --key {uri}{pin}"));
+        let text = bench.ok(&format!("sign repo --key {uri}{pin} --yes"));
         assert!(text.contains("signed root v1: "), "{text}");
-        let text = bench.ok(&format!("sign repo --key {again} --passphrase-file pin"));
+        let text = bench.ok(&format!(
+            "sign repo --key {again} --passphrase-file pin --yes"
+        ));
         assert!(text.contains("(as before)"), "{text}");
     }
     bench.ok("publish repo");

@@ -3,11 +3,13 @@
 mod add_crl;
 mod add_product;
 mod add_release;
+mod audit;
 mod diff;
 mod history;
 mod init;
 mod keygen;
 mod keys;
+mod merge;
 mod payload;
 mod publish;
 mod refresh;
@@ -18,12 +20,14 @@ mod show;
 mod sign;
 mod status;
 mod tree;
+mod unstage;
 mod verify;
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::Subcommand;
+use metadata_schema::name::RoleName;
 use repo_tool::{Keyholder, Minimums, Result, Signers};
 
 use crate::Context;
@@ -40,7 +44,9 @@ pub(crate) enum Command {
     Renew(renew::RenewArgs),
     Show(show::ShowArgs),
     Sign(sign::SignArgs),
+    Merge(merge::MergeArgs),
     Status(status::StatusArgs),
+    Unstage(unstage::UnstageArgs),
     Publish(publish::PublishArgs),
     Refresh(refresh::RefreshArgs),
     Releases(releases::ReleasesArgs),
@@ -48,6 +54,7 @@ pub(crate) enum Command {
     History(history::HistoryArgs),
     Diff(diff::DiffArgs),
     Verify(verify::VerifyArgs),
+    Audit(audit::AuditArgs),
     Payload(payload::PayloadArgs),
 }
 
@@ -64,7 +71,9 @@ impl Command {
             Self::Renew(args) => args.run(context),
             Self::Show(args) => args.run(context),
             Self::Sign(args) => args.run(context),
+            Self::Merge(args) => args.run(context),
             Self::Status(args) => args.run(context),
+            Self::Unstage(args) => args.run(context),
             Self::Publish(args) => args.run(context),
             Self::Refresh(args) => args.run(context),
             Self::Releases(args) => args.run(context),
@@ -72,9 +81,19 @@ impl Command {
             Self::History(args) => args.run(context),
             Self::Diff(args) => args.run(context),
             Self::Verify(args) => args.run(context),
+            Self::Audit(args) => args.run(context),
             Self::Payload(args) => args.run(context),
         }
     }
+}
+
+/// A role by the name that it has in metadata.
+fn role(name: &str) -> Result<RoleName> {
+    Ok(match name {
+        "root" => RoleName::root(),
+        "targets" => RoleName::targets(),
+        name => RoleName::delegated(name)?,
+    })
 }
 
 /// Reads the certificate chains of people.

@@ -8,11 +8,13 @@ mod output;
 mod passphrase;
 mod table;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
 use clap::Parser;
 use metadata_schema::time::Timestamp;
+use repo_tool::{Repository, Result};
 
 use commands::Command;
 use output::Output;
@@ -38,6 +40,16 @@ struct Arguments {
 struct Context {
     now: Timestamp,
     output: Output,
+}
+
+impl Context {
+    /// Opens a repository; the audit log will have the name that the operating system gives whoever is at work.
+    fn open(&self, folder: &Path) -> Result<Repository> {
+        let name = ["LOGNAME", "USER"]
+            .into_iter()
+            .find_map(|name| std::env::var(name).ok());
+        Ok(Repository::open(folder)?.by(name.map(|name| name.chars().take(64).collect())))
+    }
 }
 
 fn main() -> ExitCode {

@@ -6,7 +6,9 @@
     reason = "a test that fails should panic, in its helpers as well"
 )]
 
+mod audit;
 mod changes;
+mod events;
 mod keys;
 mod publishing;
 mod reading;

@@ -226,3 +226,33 @@ pub(crate) fn image(number: u32) -> Vec<u8> {
     bytes.splice(50_000..50_000, format!("release {number}").into_bytes());
     bytes
 }
+
+/// A copy of a repository's folder, as a colleague has it: without online keys and images.
+pub(crate) fn copy_of(repository: &Repository) -> (TempDir, Repository) {
+    fn copy(from: &std::path::Path, to: &std::path::Path) {
+        std::fs::create_dir_all(to).unwrap();
+        for entry in std::fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            let (from, to) = (entry.path(), to.join(entry.file_name()));
+            if from.ends_with("online") || from.ends_with("images") {
+                continue;
+            }
+            if from.is_dir() {
+                copy(&from, &to);
+            } else {
+                std::fs::copy(&from, &to).unwrap();
+            }
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    copy(repository.layout().folder(), folder.path());
+    let copy = Repository::open(folder.path()).unwrap();
+    (folder, copy)
+}
+
+/// Signs as a person does at a terminal: shown, agreed, written down.
+pub(crate) fn sign(repository: &Repository, person: &Person, now: Timestamp) {
+    repository
+        .sign_shown(&person.key, now, &mut |_| Ok(()))
+        .unwrap();
+}

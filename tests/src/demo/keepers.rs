@@ -213,6 +213,7 @@ pub(super) fn sign(world: &World, person: &str) -> Result<(), Failure> {
                 &key,
                 "--passphrase-file",
                 "passphrase",
+                "--yes",
             ],
         )
         .map(drop)

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use device_pki::{Certificate, durable};
-use repo_tool::{Repository, Result};
+use repo_tool::Result;
 
 use crate::Context;
 
@@ -29,7 +29,7 @@ pub(crate) struct AddCrlArgs {
 
 impl AddCrlArgs {
     pub(crate) fn run(self, context: &Context) -> Result<()> {
-        let repository = Repository::open(&self.folder)?;
+        let repository = context.open(&self.folder)?;
         let limit = u64::try_from(device_pki::crl::MAX_LENGTH).unwrap_or(u64::MAX);
         let mut lists = Vec::new();
         for path in &self.lists {
@@ -56,6 +56,7 @@ impl AddCrlArgs {
             });
             lines.collect()
         });
+        super::show::say_voided(&repository.show()?, context);
         Ok(())
     }
 }

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use metadata_schema::release::Product;
-use repo_tool::{ProductPlan, Repository, Result};
+use repo_tool::{ProductPlan, Result};
 
 use super::signers;
 use crate::Context;
@@ -28,7 +28,7 @@ pub(crate) struct AddProductArgs {
 
 impl AddProductArgs {
     pub(crate) fn run(self, context: &Context) -> Result<()> {
-        let repository = Repository::open(&self.folder)?;
+        let repository = context.open(&self.folder)?;
         let signers = signers(&self.signers, self.threshold)?;
         repository.add_product(
             &ProductPlan {

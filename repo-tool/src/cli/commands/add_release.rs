@@ -6,7 +6,7 @@ use metadata_schema::release::{
     Channel, FirmwareVersion, HardwareId, Product, Rollout, SlotClass, Wave,
 };
 use metadata_schema::time::Timestamp;
-use repo_tool::{Error, Forecast, ImageSource, ReleaseRequest, Repository, Result};
+use repo_tool::{Error, Forecast, ImageSource, ReleaseRequest, Result};
 
 use crate::Context;
 use crate::bar::Bar;
@@ -67,7 +67,7 @@ pub(crate) struct AddReleaseArgs {
 
 impl AddReleaseArgs {
     pub(crate) fn run(self, context: &Context) -> Result<()> {
-        let repository = Repository::open(&self.folder)?;
+        let repository = context.open(&self.folder)?;
         let images = self
             .images
             .into_iter()
@@ -92,6 +92,7 @@ impl AddReleaseArgs {
         bar.finish();
         let forecast = forecast?;
         context.output.answer(&forecast, || table(&forecast));
+        super::show::say_voided(&repository.show()?, context);
         context
             .output
             .say("Staged. Next: `repo-tool show`, `sign` by each signer, `publish`.");

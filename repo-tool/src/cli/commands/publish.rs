@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use repo_tool::{Publication, Repository, Result};
+use repo_tool::{Publication, Result};
 
 use crate::Context;
 
@@ -17,7 +17,7 @@ pub(crate) struct PublishArgs {
 
 impl PublishArgs {
     pub(crate) fn run(self, context: &Context) -> Result<()> {
-        let publication = Repository::open(&self.folder)?.publish(context.now)?;
+        let publication = context.open(&self.folder)?.publish(context.now)?;
         answer(&publication, context);
         Ok(())
     }

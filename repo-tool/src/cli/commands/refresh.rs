@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use repo_tool::{Repository, Result};
+use repo_tool::Result;
 
 use crate::Context;
 
@@ -20,7 +20,9 @@ pub(crate) struct RefreshArgs {
 
 impl RefreshArgs {
     pub(crate) fn run(self, context: &Context) -> Result<()> {
-        let publication = Repository::open(&self.folder)?.refresh(context.now, self.force)?;
+        let publication = context
+            .open(&self.folder)?
+            .refresh(context.now, self.force)?;
         super::publish::answer(&publication, context);
         Ok(())
     }

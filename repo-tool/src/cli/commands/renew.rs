@@ -1,8 +1,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use metadata_schema::name::RoleName;
-use repo_tool::{Repository, Result};
+use repo_tool::Result;
 
 use crate::Context;
 
@@ -19,12 +18,8 @@ pub(crate) struct RenewArgs {
 
 impl RenewArgs {
     pub(crate) fn run(self, context: &Context) -> Result<()> {
-        let repository = Repository::open(&self.folder)?;
-        let roles = self.roles.iter().map(|name| match name.as_str() {
-            "root" => Ok(RoleName::root()),
-            "targets" => Ok(RoleName::targets()),
-            name => Ok(RoleName::delegated(name)?),
-        });
+        let repository = context.open(&self.folder)?;
+        let roles = self.roles.iter().map(|name| super::role(name));
         repository.renew(&roles.collect::<Result<Vec<_>>>()?, context.now)?;
         super::show::answer(&repository.show()?, context);
         Ok(())

@@ -2,7 +2,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use repo_tool::{Repository, Result, RootChange, TopRole};
+use repo_tool::{Result, RootChange, TopRole};
 
 use super::people;
 use crate::Context;
@@ -40,7 +40,7 @@ enum RoleArg {
 
 impl RotateRootArgs {
     pub(crate) fn run(self, context: &Context) -> Result<()> {
-        let repository = Repository::open(&self.folder)?;
+        let repository = context.open(&self.folder)?;
         let chosen = self.role.iter().map(|role| match role {
             RoleArg::Root => TopRole::Root,
             RoleArg::Targets => TopRole::Targets,

@@ -1,8 +1,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use repo_tool::show::Event;
-use repo_tool::{Repository, Result};
+use repo_tool::Result;
+use repo_tool::show::{Change, Event};
 
 use crate::Context;
 use crate::table::listed;
@@ -16,7 +16,7 @@ pub(crate) struct ShowArgs {
 
 impl ShowArgs {
     pub(crate) fn run(self, context: &Context) -> Result<()> {
-        answer(&Repository::open(&self.folder)?.show()?, context);
+        answer(&context.open(&self.folder)?.show()?, context);
         Ok(())
     }
 }
@@ -43,6 +43,27 @@ pub(crate) fn lines(event: &Event) -> Vec<String> {
         ));
         lines.push(format!("  to sign: sha256 {}", change.sha256));
         lines.extend(listed(&change.lines));
+        lines.extend(voided(change));
     }
+    lines.extend(event.id.map(|id| format!("event {id}")));
     lines
+}
+
+/// Who has to sign a role again.
+fn voided(change: &Change) -> Option<String> {
+    let people = change.voided.join(", ");
+    (!people.is_empty()).then(|| {
+        format!("  ! replaces a draft that was signed: signatures no longer count of {people}")
+    })
+}
+
+/// After staging: says whose signatures were voided.
+pub(crate) fn say_voided(event: &Event, context: &Context) {
+    for change in &event.changes {
+        if let Some(line) = voided(change) {
+            context
+                .output
+                .say(&format!("{}:{}", change.role, line.trim_start()));
+        }
+    }
 }

@@ -1,12 +1,17 @@
+use std::io::{BufRead as _, IsTerminal as _};
 use std::path::PathBuf;
 
 use clap::Args;
-use repo_tool::{Repository, Result};
+use repo_tool::show::Event;
+use repo_tool::{Error, Result};
 
 use crate::Context;
 use crate::passphrase::KeyArgs;
 
 /// Sign every staged role that a key may sign
+///
+/// Shows what will be signed, and asks. Where nobody can be asked, `--event` signs only if what is staged is what somebody
+/// has read, and `--yes` signs whatever is staged.
 #[derive(Args, Debug)]
 pub(crate) struct SignArgs {
     /// Folder of the repository
@@ -14,14 +19,30 @@ pub(crate) struct SignArgs {
 
     #[command(flatten)]
     key: KeyArgs,
+
+    #[command(flatten)]
+    agreement: AgreementArgs,
+}
+
+/// How somebody agrees to what they are shown.
+#[derive(Args, Debug)]
+pub(crate) struct AgreementArgs {
+    /// Sign only the event with this id (or at least 32 digits of it), as `repo-tool show` gives it; do not ask
+    #[arg(long, value_name = "ID")]
+    event: Option<String>,
+
+    /// Sign what is staged without asking
+    #[arg(long, conflicts_with = "event")]
+    yes: bool,
 }
 
 impl SignArgs {
     pub(crate) fn run(self, context: &Context) -> Result<()> {
-        let repository = Repository::open(&self.folder)?;
+        let repository = context.open(&self.folder)?;
         let key = self.key.open()?;
-        let signed = repository.sign_shown(&*key, &mut |event| {
+        let signed = repository.sign_shown(&*key, context.now, &mut |event| {
             context.output.say_lines(&super::show::lines(event));
+            self.agreement.agreed(event, context)
         })?;
         context.output.answer(&signed, || {
             let lines = signed.iter().map(|role| {
@@ -33,14 +54,45 @@ impl SignArgs {
             });
             lines.collect()
         });
-        let status = repository.status(context.now)?;
-        if status.ready {
-            context
-                .output
-                .say("Everything is signed. Next: `repo-tool publish`.");
-        } else {
-            context.output.say_lines(&super::status::missing(&status));
-        }
+        super::status::say_next(&repository.status(context.now)?, context);
         Ok(())
+    }
+}
+
+impl AgreementArgs {
+    /// Whether this event is to be signed.
+    fn agreed(&self, event: &Event, context: &Context) -> Result<()> {
+        let Some(id) = event.id else {
+            return Ok(());
+        };
+        if let Some(asked) = &self.event {
+            return if id.is_named_by(asked) {
+                Ok(())
+            } else {
+                Err(Error::AnotherEvent {
+                    asked: asked.clone(),
+                    found: id.to_string(),
+                })
+            };
+        }
+        if self.yes {
+            return Ok(());
+        }
+        let refused = || Error::NotAgreed {
+            event: id.to_string(),
+        };
+        if !std::io::stdin().is_terminal() {
+            return Err(refused());
+        }
+        context.output.say(&format!(
+            "\nSign event {} as it is described above? Type yes:",
+            id.short()
+        ));
+        let mut answer = String::new();
+        let read = std::io::stdin().lock().read_line(&mut answer);
+        match read {
+            Ok(_) if answer.trim().eq_ignore_ascii_case("yes") => Ok(()),
+            _ => Err(refused()),
+        }
     }
 }
