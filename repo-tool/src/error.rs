@@ -106,6 +106,22 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
+    /// Several things at once.
+    #[error("{}", reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Several {
+        /// Each of them; at least two.
+        reasons: Vec<Self>,
+    },
+    /// Somebody is named who does not sign a role.
+    #[error("{name:?} does not sign {role}, but {people} do")]
+    NotThere {
+        /// The name or key id.
+        name: String,
+        /// The role.
+        role: RoleName,
+        /// Who signs it.
+        people: String,
+    },
     /// A person's certificate does not let them sign for a role.
     #[error("{holder} may not sign for {role}: {reason}")]
     NotBound {
@@ -321,6 +337,7 @@ impl Error {
             | Self::Offer { .. }
             | Self::AnotherEvent { .. }
             | Self::NotAgreed { .. }
+            | Self::NotThere { .. }
             | Self::NoSuchProduct { .. }
             | Self::Exists { .. }
             | Self::Overtaken { .. }
@@ -347,6 +364,7 @@ impl Error {
             | Self::LockOut { .. }
             | Self::NotBound { .. }
             | Self::OnlineKey { .. }
+            | Self::Several { .. }
             | Self::NotASigner { .. } => Kind::Configuration,
             Self::Io { .. }
             | Self::WriteSettings { .. }
@@ -373,6 +391,10 @@ impl Error {
             }
             Self::Exists { .. } => "choose another folder; nothing was changed",
             Self::Locked { .. } => "wait until it has ended, then try again",
+            Self::NotThere { .. } => {
+                "`repo-tool signers list` shows who signs what; give the name as in the certificate, or 8 digits of the key id"
+            }
+            Self::Several { reasons } => return reasons.first().and_then(Self::hint),
             Self::LockOut { .. } => {
                 "name at least as many different people as the threshold asks for"
             }
@@ -424,6 +446,18 @@ impl Error {
             Self::Absent { .. } => "check the spelling of product and channel, and the delegations",
             Self::Io { .. } | Self::Name(_) | Self::Shape(_) | Self::Release { .. } => return None,
         })
+    }
+
+    /// Nothing, the one problem, or all of them.
+    pub(crate) fn all(mut problems: Vec<Self>) -> Result<()> {
+        match (problems.pop(), problems.is_empty()) {
+            (None, _) => Ok(()),
+            (Some(one), true) => Err(one),
+            (Some(last), false) => {
+                problems.push(last);
+                Err(Self::Several { reasons: problems })
+            }
+        }
     }
 
     pub(crate) fn io(step: &'static str, path: &Path, source: io::Error) -> Self {

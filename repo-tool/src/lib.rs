@@ -5,7 +5,7 @@
 //! person after the other, and *published* once enough of them have:
 //!
 //! ```text
-//! init, add_product, stage_release, add_crls, rotate_root, renew -> staged/
+//! init, add_product, stage_release, add_crls, change_signers, rotate_online, renew -> staged/
 //! sign (one signature file for each person) -> publish (counts as a device does) -> published/
 //! refresh (online keys only)                   verify (reads as a device does); reading (tree, history, diff)
 //! ```
@@ -110,6 +110,7 @@ pub mod rotation;
 pub mod settings;
 pub mod show;
 pub mod sign;
+pub mod signers;
 mod staged;
 pub mod status;
 mod trust;
@@ -130,6 +131,7 @@ pub use publish::Publication;
 pub use reading::Archive;
 pub use release::{Forecast, ImageSource, ReleaseRequest};
 pub use repository::Repository;
-pub use rotation::{RootChange, TopRole};
+pub use rotation::{OnlineRotation, online_roles};
 pub use settings::{Minimums, Periods, Settings, SigningPeriods};
+pub use signers::SignerChange;
 pub use verify::{Report, VerifyOptions, verify};

@@ -7,11 +7,14 @@
 use device_pki::{KeySource, SigningKey};
 use metadata_schema::key::KeyId;
 use metadata_schema::name::RoleName;
+use metadata_schema::roles::{Role as _, Root, Targets};
+use metadata_schema::time::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Error, Result};
 use crate::layout::PKI_ROLE;
 use crate::repository::{Repository, State};
+use crate::sign::is_online;
 
 /// Where the online keys are, by role; nothing for the files in `online/`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,7 +61,7 @@ impl Repository {
         state: &State,
         role: &RoleName,
     ) -> Result<Box<dyn SigningKey>> {
-        let listed = online_ids(state, role);
+        let listed = online_ids(state.root(), state.targets(), role);
         let mut tried = Vec::new();
         let mut failed = None;
         for source in self.online_sources(role) {
@@ -110,13 +113,44 @@ impl Repository {
     }
 }
 
+impl State {
+    /// Whether what is staged names another key for an online role.
+    pub(crate) fn has_new_key(&self, role: &RoleName) -> bool {
+        let published = &self.published;
+        let now = online_ids(published.root.as_ref(), published.targets.as_ref(), role);
+        is_online(role) && now != online_ids(self.root(), self.targets(), role)
+    }
+}
+
+impl Repository {
+    /// Gives a staged `pki` the number after the published one: `refresh` may have renewed it since. No person has signed it,
+    /// and what it must keep of the published one is asked for afterwards.
+    pub(crate) fn renumber_pki(&self, state: &mut State, now: Timestamp) -> Result<()> {
+        let role = RoleName::delegated(PKI_ROLE)?;
+        let next = state.next(&role, &self.settings, now)?;
+        let staged = state.staged.delegated.get_mut(&role);
+        let Some(pki) = staged.filter(|pki| pki.common.version < next.version) else {
+            return Ok(());
+        };
+        pki.common = next;
+        let signed = pki.to_json();
+        if let Some(envelope) = state.staged.roles.get_mut(&role) {
+            envelope.signed = signed;
+        }
+        Ok(())
+    }
+}
+
 /// The keys that the metadata lists for an online role.
-pub(crate) fn online_ids(state: &State, role: &RoleName) -> Vec<KeyId> {
+pub(crate) fn online_ids(
+    root: Option<&Root>,
+    targets: Option<&Targets>,
+    role: &RoleName,
+) -> Vec<KeyId> {
     let keys = match role.as_str() {
-        "snapshot" => state.root().map(|root| &root.snapshot),
-        "timestamp" => state.root().map(|root| &root.timestamp),
-        _ => state
-            .targets()
+        "snapshot" => root.map(|root| &root.snapshot),
+        "timestamp" => root.map(|root| &root.timestamp),
+        _ => targets
             .and_then(|targets| targets.delegations.as_ref()?.role(role))
             .map(|delegated| &delegated.keys),
     };

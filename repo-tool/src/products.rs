@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU32;
 
+use metadata_schema::bins;
 use metadata_schema::gate::Certificates;
 use metadata_schema::key::PublicKey;
 use metadata_schema::name::RoleName;
@@ -13,7 +14,8 @@ use crate::error::{Error, Result};
 use crate::init::{Signers, empty_targets};
 use crate::layout::PKI_ROLE;
 use crate::repository::Repository;
-use crate::staged::stage;
+use crate::signers::drop_unused;
+use crate::staged::{remove_role, stage};
 use crate::trust;
 
 /// A product to add.
@@ -90,6 +92,42 @@ pub(crate) fn pki_delegation(key: &PublicKey) -> Result<DelegatedRole> {
 }
 
 impl Repository {
+    /// Stages the next version of targets without a product: its devices are offered nothing any more. What is published of it
+    /// stays where it is; `publish` ends its role. A product of the same name can be added later.
+    ///
+    /// # Errors
+    /// If there is no such product.
+    pub fn remove_product(&self, product: &Product, now: Timestamp) -> Result<()> {
+        let _lock = self.lock()?;
+        let state = self.state()?;
+        let role = role_of(product)?;
+        let mut targets = state.needed_targets(self)?.clone();
+        let delegations = targets.delegations.get_or_insert_default();
+        let published = state.published.targets.as_ref();
+        let was = published.and_then(|old| old.delegations.as_ref()?.role(&role));
+        if delegations.role(&role).is_none() {
+            // To say it twice is no mistake.
+            return if was.is_some() {
+                Ok(())
+            } else {
+                Err(Error::NoSuchProduct {
+                    product: product.to_string(),
+                })
+            };
+        }
+        delegations.roles.retain(|delegated| delegated.name != role);
+        let mut root = state.needed_root(self)?.clone();
+        drop_unused(&mut root, &mut targets);
+        targets.common = state.next(&RoleName::targets(), &self.settings, now)?;
+        stage(&self.layout, &RoleName::targets(), &targets)?;
+        for staged in state.staged.roles.keys() {
+            if *staged == role || bins::product_of(staged).as_ref() == Some(&role) {
+                remove_role(&self.layout, staged)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Stages a product: the next version of targets, which delegates to it, and its role, which names nothing yet.
     ///
     /// # Errors

@@ -85,6 +85,7 @@ impl Repository {
         let _lock = self.lock()?;
         let mut state = self.state()?;
         forget_published(&mut state)?;
+        self.renumber_pki(&mut state, now)?;
         if state.staged.is_empty() {
             if state.published.timestamp.is_none() {
                 return Err(Error::NothingStaged {
@@ -92,6 +93,7 @@ impl Repository {
                 });
             }
             staged::clear(&self.layout)?;
+            self.settle_online(&state)?;
             return Ok(Publication::default());
         }
         if checked {
@@ -115,6 +117,7 @@ impl Repository {
         let roles = self.write(&batch)?;
         self.record_publication(Some(&state), &roles, &batch, now)?;
         staged::clear(&self.layout)?;
+        self.settle_online(&state)?;
         Ok(Publication { roles, files })
     }
 
@@ -432,7 +435,8 @@ fn forget_published(state: &mut State) -> Result<()> {
             _ => {
                 let staged = state.staged.delegated.get(role);
                 let version = staged.map(|staged| staged.common.version);
-                version == published.delegated_version(role)
+                !state.has_new_key(role)
+                    && version == published.delegated_version(role)
                     && staged == published.delegated(role)?
             }
         };

@@ -1,87 +1,152 @@
-//! Changing who signs: a new root version with other people, and new versions of what is about to expire.
+//! New keys for the roles that machines sign, and new versions of what is about to expire.
 
 use std::num::NonZeroU32;
 
-use metadata_schema::gate::{Certificates, When};
-use metadata_schema::key::KeyId;
+use device_pki::{Entropy, KeyAlgorithm, KeyPair, KeySource, Protection, SigningKey, durable};
+use metadata_schema::key::PublicKey;
 use metadata_schema::name::RoleName;
 use metadata_schema::roles::{RoleKeys, Root, Targets};
 use metadata_schema::time::Timestamp;
 
 use crate::error::{Error, Result};
-use crate::keyholder::{Keyholder, holder_name};
+use crate::layout::PKI_ROLE;
+use crate::online::online_ids;
 use crate::repository::{Repository, State};
+use crate::signers::drop_unused;
 use crate::staged::stage;
-use crate::trust;
 
-/// A top-level role that people sign.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TopRole {
-    /// `root`
-    Root,
-    /// `targets`
-    Targets,
+/// An online role whose key changes.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct OnlineRotation {
+    /// The role.
+    pub role: String,
+    /// Where the new key is.
+    pub source: String,
+    /// Its id.
+    pub key: String,
 }
 
-impl TopRole {
-    /// The name of the role.
-    pub fn name(self) -> RoleName {
-        match self {
-            Self::Root => RoleName::root(),
-            Self::Targets => RoleName::targets(),
-        }
-    }
-}
-
-/// A change of the people who sign.
-#[derive(Clone, Debug)]
-pub struct RootChange {
-    /// Which roles are changed.
-    pub roles: Vec<TopRole>,
-    /// People who join.
-    pub add: Vec<Keyholder>,
-    /// People who leave: by name as in their certificate, key id, or the beginning of it (8 digits or more).
-    pub remove: Vec<String>,
-    /// A new threshold.
-    pub threshold: Option<NonZeroU32>,
+/// The roles that machines sign.
+///
+/// # Errors
+/// Never.
+pub fn online_roles() -> Result<[RoleName; 3]> {
+    Ok([
+        RoleName::snapshot(),
+        RoleName::timestamp(),
+        RoleName::delegated(PKI_ROLE)?,
+    ])
 }
 
 impl Repository {
-    /// Stages the next root with other signers. It is published when a threshold of the current root's keyholders and one
-    /// of the new root's have signed. If the signers of targets change, its next version is staged, too.
+    /// Stages new keys for roles that machines sign: root names those of snapshot and timestamp, targets that of `pki`. The new
+    /// key is made in `online/`, or is the first that `[online]` in `repo.toml` names. The old one signs until the change is
+    /// published. To do it once more before that changes nothing.
     ///
     /// # Errors
-    /// If somebody who is to leave is not there, or the result would lock the keepers out.
-    pub fn rotate_root(&self, change: &RootChange, now: Timestamp) -> Result<()> {
+    /// If the key that `[online]` names first is the one that signs already, or it cannot be opened.
+    pub fn rotate_online(
+        &self,
+        roles: &[RoleName],
+        now: Timestamp,
+        entropy: &mut dyn Entropy,
+    ) -> Result<Vec<OnlineRotation>> {
         let _lock = self.lock()?;
         let state = self.state()?;
         let mut root = state.needed_root(self)?.clone();
-        let leaving = leaving(&root, &change.remove)?;
-        for person in &change.add {
-            root.keys
-                .insert(person.key().id().clone(), person.key().clone());
-            root.certificates
-                .insert(person.key().id().clone(), person.pem_chain());
-        }
-        for role in &change.roles {
-            let keys = match role {
-                TopRole::Root => &mut root.root,
-                TopRole::Targets => &mut root.targets,
+        let mut targets = state.needed_targets(self)?.clone();
+        let mut rotated = Vec::new();
+        for role in roles {
+            let (source, key) = self.new_online(&state, role, entropy)?;
+            let only = RoleKeys::new([key.id().clone()], NonZeroU32::MIN);
+            rotated.push(OnlineRotation {
+                role: role.to_string(),
+                source: source.to_string(),
+                key: key.id().to_string(),
+            });
+            let place = match role.as_str() {
+                "snapshot" => &mut root.snapshot,
+                "timestamp" => &mut root.timestamp,
+                _ => {
+                    let delegations = targets.delegations.get_or_insert_default();
+                    delegations.keys.insert(key.id().clone(), key.clone());
+                    let found = delegations
+                        .roles
+                        .iter_mut()
+                        .find(|found| found.name == *role);
+                    let found = found.ok_or_else(|| no_online_role(role))?;
+                    found.keys = only;
+                    continue;
+                }
             };
-            keys.key_ids.retain(|id| !leaving.contains(id));
-            keys.key_ids
-                .extend(change.add.iter().map(|person| person.key().id().clone()));
-            keys.threshold = change.threshold.unwrap_or(keys.threshold);
+            *place = only;
+            root.keys.insert(key.id().clone(), key);
         }
-        drop_unused(&mut root);
-        let gate = self.gate(&state)?;
-        check(&gate, &RoleName::root(), &root.root, &root, now)?;
-        check(&gate, &RoleName::targets(), &root.targets, &root, now)?;
-        root.common = state.next(&RoleName::root(), &self.settings, now)?;
-        stage(&self.layout, &RoleName::root(), &root)?;
-        let before = state.published.root.as_ref();
-        if before.is_some_and(|old| old.targets != root.targets) {
-            self.stage_again(&state, &RoleName::targets(), now)?;
+        drop_unused(&mut root, &mut targets);
+        if root != *state.needed_root(self)? {
+            root.common = state.next(&RoleName::root(), &self.settings, now)?;
+            stage(&self.layout, &RoleName::root(), &root)?;
+        }
+        if targets != *state.needed_targets(self)? {
+            targets.common = state.next(&RoleName::targets(), &self.settings, now)?;
+            stage(&self.layout, &RoleName::targets(), &targets)?;
+            self.stage_again(&state, &RoleName::delegated(PKI_ROLE)?, now)?;
+        }
+        Ok(rotated)
+    }
+
+    /// The key that a role is to be signed with from now on.
+    fn new_online(
+        &self,
+        state: &State,
+        role: &RoleName,
+        entropy: &mut dyn Entropy,
+    ) -> Result<(KeySource, PublicKey)> {
+        if !online_roles()?.contains(role) {
+            return Err(no_online_role(role));
+        }
+        let folder = self.layout.folder();
+        let source = match self.settings.online.named(role).first() {
+            Some(source) => source.clone().below(folder),
+            None => {
+                let path = self.layout.next_online_key(role);
+                if !path.is_file() {
+                    let key = KeyPair::generate(KeyAlgorithm::Ed25519, entropy)?;
+                    key.save(&path, Protection::FileMode, entropy)?;
+                }
+                KeySource::File(path)
+            }
+        };
+        let key = source.open_unattended()?.public_key().clone();
+        // Staged already is not signing already.
+        let published = &state.published;
+        let signing = online_ids(published.root.as_ref(), published.targets.as_ref(), role);
+        if signing.contains(key.id()) {
+            return Err(Error::argument(
+                "online key",
+                &source.to_string(),
+                "a new key, named first in [online] of repo.toml: this one signs already",
+            ));
+        }
+        Ok((source, key))
+    }
+
+    /// Once new keys are in force, they take the old ones' place in `online/`.
+    pub(crate) fn settle_online(&self, state: &State) -> Result<()> {
+        for role in online_roles()? {
+            let next = self.layout.next_online_key(&role);
+            if !self.settings.online.named(&role).is_empty() || !next.is_file() {
+                continue;
+            }
+            let key = KeyPair::load(&next, None)?.into_tuf_signer()?;
+            if online_ids(state.root(), state.targets(), &role).contains(key.public_key().id()) {
+                let place = self.layout.online_key(&role);
+                std::fs::rename(&next, &place)
+                    .map_err(|e| Error::io("move into place", &place, e))?;
+                if let Some(folder) = place.parent() {
+                    durable::sync_folder(folder)?;
+                }
+            }
         }
         Ok(())
     }
@@ -99,7 +164,7 @@ impl Repository {
         Ok(())
     }
 
-    fn stage_again(&self, state: &State, role: &RoleName, now: Timestamp) -> Result<()> {
+    pub(crate) fn stage_again(&self, state: &State, role: &RoleName, now: Timestamp) -> Result<()> {
         let common = state.next(role, &self.settings, now)?;
         if role.as_str() == "root" {
             let root = Root {
@@ -128,56 +193,7 @@ impl Repository {
     }
 }
 
-/// The keys of people who leave.
-fn leaving(root: &Root, names: &[String]) -> Result<Vec<KeyId>> {
-    let mut leaving = Vec::new();
-    for name in names {
-        let is_meant = |id: &&KeyId| {
-            (name.len() >= 8 && id.as_str().starts_with(name.as_str()))
-                || holder_name(&root.certificates, id) == *name
-        };
-        let signers = root.root.key_ids.iter().chain(&root.targets.key_ids);
-        let found: Vec<KeyId> = signers.filter(is_meant).cloned().collect();
-        if found.is_empty() {
-            let expected = "the name or key id of somebody who signs root or targets";
-            return Err(Error::argument("remove", name, expected));
-        }
-        leaving.extend(found);
-    }
-    Ok(leaving)
-}
-
-fn drop_unused(root: &mut Root) {
-    let used: Vec<KeyId> = [&root.root, &root.targets, &root.snapshot, &root.timestamp]
-        .into_iter()
-        .flat_map(|role| role.key_ids.iter().cloned())
-        .collect();
-    root.keys.retain(|id, _| used.contains(id));
-    let mut certificates = Certificates::default();
-    for (id, chain) in root.certificates.iter().filter(|(id, _)| used.contains(id)) {
-        certificates.insert(id.clone(), chain.to_vec());
-    }
-    root.certificates = certificates;
-}
-
-/// The same questions as to the signers of a new repository, to keys that the metadata carries.
-fn check(
-    gate: &device_pki::Gate,
-    role: &RoleName,
-    keys: &RoleKeys,
-    root: &Root,
-    now: Timestamp,
-) -> Result<()> {
-    let mut people = Vec::new();
-    for id in &keys.key_ids {
-        let Some(key) = root.keys.get(id) else {
-            continue;
-        };
-        people.push((
-            holder_name(&root.certificates, id),
-            key,
-            root.certificates.chain(id),
-        ));
-    }
-    trust::check_people(gate, role, &people, keys.threshold, When::At(now))
+fn no_online_role(role: &RoleName) -> Error {
+    let expected = "snapshot, timestamp or pki: the roles that machines sign";
+    Error::argument("role", role.as_str(), expected)
 }

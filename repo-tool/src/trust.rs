@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use device_pki::{Crl, Gate, Thresholds, TrustAnchor};
 use metadata_schema::gate::{Holder, SignerGate as _, When};
-use metadata_schema::key::{KeyId, PublicKey};
+use metadata_schema::key::PublicKey;
 use metadata_schema::name::RoleName;
 use metadata_schema::time::Timestamp;
 
@@ -29,6 +29,9 @@ pub(crate) fn gate(anchor: &TrustAnchor, crls: Vec<Crl>, minimums: &Minimums) ->
     ))
 }
 
+/// A name, a key, and the certificates that bind it.
+pub(crate) type Person<'a> = (String, &'a PublicKey, &'a [String]);
+
 /// Refuses signers who would lock the keepers out, or of whom fewer decide than it seems.
 pub(crate) fn check_signers(
     gate: &Gate,
@@ -43,55 +46,64 @@ pub(crate) fn check_signers(
         .zip(&chains)
         .map(|(person, chain)| (person.name(), person.key(), chain.as_slice()))
         .collect();
-    check_people(gate, role, &people, signers.threshold, When::At(now))
+    Error::all(problems(
+        gate,
+        role,
+        &people,
+        signers.threshold,
+        When::At(now),
+    ))
 }
 
-/// A name, a key, and the certificates that bind it.
-pub(crate) type Person<'a> = (String, &'a PublicKey, &'a [String]);
-
-/// As [`check_signers`], for people from wherever.
-pub(crate) fn check_people(
+/// What would lock the keepers out, or let fewer people decide than it seems: everything at once.
+pub(crate) fn problems(
     gate: &Gate,
     role: &RoleName,
     people: &[Person<'_>],
     threshold: NonZeroU32,
     when: When,
-) -> Result<()> {
-    let lock_out = |why: String| {
-        Err(Error::LockOut {
-            role: role.clone(),
-            why,
-        })
+) -> Vec<Error> {
+    let (mut problems, mut unbound) = (Vec::new(), 0_usize);
+    let lock_out = |why: String| Error::LockOut {
+        role: role.clone(),
+        why,
     };
-    let mut holders: BTreeMap<Holder, &KeyId> = BTreeMap::new();
+    let mut holders: BTreeMap<Holder, Vec<&PublicKey>> = BTreeMap::new();
     for (name, key, chain) in people {
-        let holder = gate
-            .bound(key, role, chain, when)
-            .map_err(|refusal| Error::NotBound {
-                holder: name.clone(),
-                role: role.clone(),
-                reason: refusal.0,
-            })?;
-        if let Some(other) = holders.insert(holder, key.id()) {
-            let what = if other == key.id() {
-                "the same key"
-            } else {
-                "two keys"
-            };
-            return lock_out(format!(
-                "{name} is named twice, with {what}, and counts once"
-            ));
+        match gate.bound(key, role, chain, when) {
+            Ok(holder) => {
+                let others = holders.entry(holder).or_default();
+                // One key of each family is as it should be: a device may ask for several families.
+                if let Some(other) = others.iter().find(|other| other.family() == key.family()) {
+                    let same = other.id() == key.id();
+                    let what = if same { "the same key" } else { "two keys" };
+                    let why = format!("{name} is named twice, with {what}, and counts once");
+                    problems.push(lock_out(why));
+                }
+                others.push(key);
+            }
+            Err(refusal) => {
+                unbound = unbound.saturating_add(1);
+                problems.push(Error::NotBound {
+                    holder: name.clone(),
+                    role: role.clone(),
+                    reason: refusal.0,
+                });
+            }
         }
     }
-    let people = u32::try_from(holders.len()).unwrap_or(u32::MAX);
+    // Those who are not bound have their own reason already.
+    let people = u32::try_from(holders.len().saturating_add(unbound)).unwrap_or(u32::MAX);
     if threshold.get() > people {
-        return lock_out(format!("threshold {threshold}, but only {people} people"));
+        problems.push(lock_out(format!(
+            "threshold {threshold}, but only {people} people"
+        )));
     }
     let minimum = gate.requirement(role).holders;
     if minimum > people {
-        return lock_out(format!(
+        problems.push(lock_out(format!(
             "devices ask for {minimum} people, there are {people}"
-        ));
+        )));
     }
-    Ok(())
+    problems
 }

@@ -148,7 +148,15 @@ fn the_whole_flow_by_commands() {
     fs::write(desk.path("signing.crl"), crl.der()).unwrap();
     desk.ok("add-crl repo signing.crl");
     desk.ok("publish repo");
-    desk.ok("rotate-root repo --remove carol --role root");
+    let text = desk.ok("signers list repo");
+    assert!(text.contains("root: 2 of 3\n  alice "), "{text}");
+    desk.ok("signers remove repo carol --role root");
+    desk.ok("signers remove repo carol --role root");
+    let error = desk.fails("signers remove repo dave --role root", 2);
+    assert!(
+        error.contains("\"dave\" does not sign root, but alice, bob do"),
+        "{error}"
+    );
     assert!(desk.ok("show repo").contains("carol (key"));
     desk.ok("renew repo targets router-x");
     desk.sign_and_publish();

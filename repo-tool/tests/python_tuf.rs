@@ -15,7 +15,8 @@ mod support;
 
 use std::process::Command;
 
-use repo_tool::silent;
+use metadata_schema::name::RoleName;
+use repo_tool::{SignerChange, silent};
 
 use support::{World, image, product, release, sign_and_publish, signers};
 
@@ -36,13 +37,13 @@ fn python_tuf_refreshes_and_downloads() {
         sign_and_publish(&repository, &[&alice, &bob], now);
     }
     let dora = world.person("Dora");
-    let change = repo_tool::RootChange {
-        roles: vec![repo_tool::TopRole::Root, repo_tool::TopRole::Targets],
+    let change = SignerChange {
+        roles: vec![RoleName::root(), RoleName::targets()],
         add: vec![dora.holder.clone()],
         remove: vec!["Bob".to_owned()],
-        threshold: None,
+        ..SignerChange::default()
     };
-    repository.rotate_root(&change, now).unwrap();
+    repository.change_signers(&change, now).unwrap();
     let plan = repo_tool::ProductPlan {
         name: product("router-y"),
         signers: signers(&[&alice, &carol], 2),

@@ -14,10 +14,12 @@ mod payload;
 mod publish;
 mod refresh;
 mod releases;
+mod remove_product;
 mod renew;
-mod rotate_root;
+mod rotate_online;
 mod show;
 mod sign;
+mod signers;
 mod status;
 mod tree;
 mod unstage;
@@ -40,7 +42,9 @@ pub(crate) enum Command {
     AddProduct(add_product::AddProductArgs),
     AddRelease(add_release::AddReleaseArgs),
     AddCrl(add_crl::AddCrlArgs),
-    RotateRoot(rotate_root::RotateRootArgs),
+    RemoveProduct(remove_product::RemoveProductArgs),
+    Signers(signers::SignersArgs),
+    RotateOnline(rotate_online::RotateOnlineArgs),
     Renew(renew::RenewArgs),
     Show(show::ShowArgs),
     Sign(sign::SignArgs),
@@ -67,7 +71,9 @@ impl Command {
             Self::AddProduct(args) => args.run(context),
             Self::AddRelease(args) => args.run(context),
             Self::AddCrl(args) => args.run(context),
-            Self::RotateRoot(args) => args.run(context),
+            Self::RemoveProduct(args) => args.run(context),
+            Self::Signers(args) => args.run(context),
+            Self::RotateOnline(args) => args.run(context),
             Self::Renew(args) => args.run(context),
             Self::Show(args) => args.run(context),
             Self::Sign(args) => args.run(context),
@@ -101,6 +107,7 @@ fn people(files: &[PathBuf]) -> Result<Vec<Keyholder>> {
     files.iter().map(|path| Keyholder::read(path)).collect()
 }
 
+/// Reads the certificate chains of people, of whom so many must sign.
 fn signers(files: &[PathBuf], threshold: NonZeroU32) -> Result<Signers> {
     Ok(Signers {
         people: people(files)?,

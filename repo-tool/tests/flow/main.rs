@@ -15,4 +15,5 @@ mod reading;
 mod releases;
 mod setting_up;
 mod showing;
+mod signers;
 mod support;

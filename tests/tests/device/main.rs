@@ -15,8 +15,9 @@ use std::sync::Arc;
 
 use device_pki::folder::{Ceremony, PkiFolder};
 use device_pki::{CaKind, Passphrase, Protection, ScryptCost, SystemEntropy};
+use metadata_schema::name::RoleName;
 use metadata_schema::time::Timestamp;
-use repo_tool::{Repository, RootChange, TopRole};
+use repo_tool::{Repository, SignerChange};
 use tokio::sync::Notify;
 use updater::config::Config;
 use updater::error::Error;
@@ -137,13 +138,13 @@ async fn a_revocation_list_does_not_keep_a_device_from_the_root_that_follows_fro
     };
     let (carol, holder) = join(&pki, "carol", &mut ceremony);
     let repository = Repository::open(&world.path("repository")).unwrap();
-    let change = RootChange {
-        roles: vec![TopRole::Root, TopRole::Targets],
+    let change = SignerChange {
+        roles: vec![RoleName::root(), RoleName::targets()],
         add: vec![holder],
         remove: vec!["bob".to_owned()],
-        threshold: None,
+        ..SignerChange::default()
     };
-    repository.rotate_root(&change, world.now).unwrap();
+    repository.change_signers(&change, world.now).unwrap();
     repository.sign(&carol).unwrap();
     sign_and_publish(&repository, &world.people, world.now);
 
