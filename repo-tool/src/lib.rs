@@ -107,6 +107,7 @@ pub mod refresh;
 pub mod release;
 pub mod repository;
 pub mod rotation;
+pub mod schema;
 pub mod settings;
 pub mod show;
 pub mod sign;

@@ -9,6 +9,7 @@ use metadata_schema::key::KeyId;
 use metadata_schema::name::RoleName;
 use metadata_schema::roles::{Role as _, Root, Targets};
 use metadata_schema::time::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Error, Result};
@@ -17,17 +18,20 @@ use crate::repository::{Repository, State};
 use crate::sign::is_online;
 
 /// Where the online keys are, by role; nothing for the files in `online/`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct OnlineKeys {
     /// Of snapshot.
     #[serde(with = "sources", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "sources::OneOrMore")]
     pub snapshot: Vec<KeySource>,
     /// Of timestamp.
     #[serde(with = "sources", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "sources::OneOrMore")]
     pub timestamp: Vec<KeySource>,
     /// Of the role that publishes revocation lists.
     #[serde(with = "sources", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "sources::OneOrMore")]
     pub pki: Vec<KeySource>,
 }
 
@@ -160,11 +164,12 @@ pub(crate) fn online_ids(
 
 /// One source or several, as text.
 mod sources {
-    use super::{Deserialize, Deserializer, KeySource, Serialize, Serializer};
+    use super::{Deserialize, Deserializer, JsonSchema, KeySource, Serialize, Serializer};
 
-    #[derive(Deserialize)]
+    /// What `repo.toml` says: one key source, or several.
+    #[derive(Deserialize, JsonSchema)]
     #[serde(untagged)]
-    enum OneOrMore {
+    pub(super) enum OneOrMore {
         One(String),
         More(Vec<String>),
     }

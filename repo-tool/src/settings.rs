@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use device_pki::{KeySource, durable};
 use metadata_schema::name::RoleName;
 use metadata_schema::time::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -14,7 +15,7 @@ use crate::online::OnlineKeys;
 const LIMIT: u64 = 64 * 1024;
 
 /// The settings of a repository.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct Settings {
     /// Folder of raw images that deltas are made from, relative to the keepers' folder.
@@ -40,7 +41,7 @@ pub struct Settings {
 }
 
 /// For how many days each role is signed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct Periods {
     /// Root.
@@ -56,7 +57,7 @@ pub struct Periods {
 }
 
 /// How many days before a role expires its people begin to sign the next version: time for holidays and broken tokens.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct SigningPeriods {
     /// Root; 60, or half of its expiry period if that is less.
@@ -68,7 +69,7 @@ pub struct SigningPeriods {
 }
 
 /// The least thresholds on a device, whatever the metadata says: two of each, unless a device is set up otherwise.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct Minimums {
     /// Root.

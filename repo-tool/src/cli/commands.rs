@@ -17,6 +17,7 @@ mod releases;
 mod remove_product;
 mod renew;
 mod rotate_online;
+mod schema;
 mod show;
 mod sign;
 mod signers;
@@ -59,6 +60,7 @@ pub(crate) enum Command {
     Diff(diff::DiffArgs),
     Verify(verify::VerifyArgs),
     Audit(audit::AuditArgs),
+    Schema(schema::SchemaArgs),
     Payload(payload::PayloadArgs),
 }
 
@@ -88,6 +90,7 @@ impl Command {
             Self::Diff(args) => args.run(context),
             Self::Verify(args) => args.run(context),
             Self::Audit(args) => args.run(context),
+            Self::Schema(args) => args.run(context),
             Self::Payload(args) => args.run(context),
         }
     }

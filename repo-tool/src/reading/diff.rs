@@ -7,11 +7,13 @@ use std::str::FromStr;
 use metadata_schema::name::{RoleName, Version};
 use metadata_schema::roles::Role;
 use metadata_schema::time::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::archive::{Archive, State};
 use crate::describe;
 use crate::error::{Error, Result};
+use crate::schema::words::Time;
 
 /// A state to compare: `FOLDER`, as it is now, or `FOLDER@N`, as it was when snapshot N was published.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,22 +45,24 @@ impl FromStr for Side {
 }
 
 /// What differs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Difference {
     /// Version of the snapshot on the left.
     pub from_snapshot: u64,
     /// When that was issued.
+    #[schemars(with = "Option<Time>")]
     pub from_issued: Option<Timestamp>,
     /// Version of the snapshot on the right.
     pub to_snapshot: u64,
     /// When that was issued.
+    #[schemars(with = "Option<Time>")]
     pub to_issued: Option<Timestamp>,
     /// Roles that differ: root, targets, then the delegated ones.
     pub roles: Vec<RoleDifference>,
 }
 
 /// What differs in one role.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct RoleDifference {
     /// The role.
     pub role: String,

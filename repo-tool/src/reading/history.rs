@@ -4,36 +4,41 @@ use metadata_schema::digest::Sha256Digest;
 use metadata_schema::name::{RoleName, Version};
 use metadata_schema::roles::{Common, Root, Targets};
 use metadata_schema::time::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::archive::Archive;
 use super::people::People;
 use crate::describe;
 use crate::error::Result;
+use crate::schema::words::{Sha256, Time};
 
 /// Every version that people, or the role that publishes revocation lists, have signed, oldest first.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct History {
     /// One for each version of each role.
     pub entries: Vec<Entry>,
 }
 
 /// One version of one role.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Entry {
     /// When it was issued, as it says itself; not every repository says it.
+    #[schemars(with = "Option<Time>")]
     pub issued: Option<Timestamp>,
     /// The role.
     pub role: String,
     /// Its version.
     pub version: u64,
     /// When it expires.
+    #[schemars(with = "Time")]
     pub expires: Timestamp,
     /// Whose signatures are valid; whether they suffice is not asked.
     pub signers: Vec<String>,
     /// Length of the file in bytes.
     pub bytes: usize,
     /// SHA-256 of what is signed.
+    #[schemars(with = "Sha256")]
     pub sha256: Sha256Digest,
     /// What it changes, in sentences.
     pub lines: Vec<String>,

@@ -5,15 +5,17 @@ use metadata_schema::name::RoleName;
 use metadata_schema::release::{MAX_LENGTH, ReleaseManifest};
 use metadata_schema::roles::Targets;
 use metadata_schema::time::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::archive::Archive;
 use crate::describe::SmallFiles as _;
 use crate::error::Result;
 use crate::release::is_manifest;
+use crate::schema::words::{Sha256, Time};
 
 /// What one channel of a product offers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Offer {
     /// The product.
     pub product: String,
@@ -26,6 +28,7 @@ pub struct Offer {
     /// Hardware revisions that it fits.
     pub hardware: Vec<String>,
     /// When the release was made.
+    #[schemars(with = "Time")]
     pub released: Timestamp,
     /// Whether nobody installs it for the time being.
     pub paused: bool,
@@ -38,22 +41,24 @@ pub struct Offer {
 }
 
 /// When more devices may install.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct NextWave {
     /// From when on.
+    #[schemars(with = "Time")]
     pub start: Timestamp,
     /// Which share of the fleet, in per cent.
     pub share: u8,
 }
 
 /// One image of what is offered.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ImageOffer {
     /// The slot class.
     pub slot: String,
     /// Length in bytes as it stands in the slot.
     pub bytes: u64,
     /// SHA-256 of the image.
+    #[schemars(with = "Sha256")]
     pub sha256: Sha256Digest,
     /// Length of the payload that needs nothing.
     pub full_bytes: u64,

@@ -6,23 +6,26 @@ use metadata_schema::gate::Certificates;
 use metadata_schema::name::{RoleName, Version};
 use metadata_schema::roles::{Common, DelegatedRole, PathSet, RoleKeys, Root, Targets};
 use metadata_schema::time::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::archive::{Archive, State};
 use crate::error::Result;
 use crate::keyholder::holder_name;
+use crate::schema::words::Time;
 
 /// Deepest delegations that are followed: more than any client does.
 const MAX_DEPTH: usize = 32;
 
 /// A role and those that it names.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Node {
     /// The role.
     pub role: String,
     /// Its version; none if no file of it is published.
     pub version: Option<u64>,
     /// When it expires.
+    #[schemars(with = "Option<Time>")]
     pub expires: Option<Timestamp>,
     /// How many of the signers must sign.
     pub threshold: NonZeroU32,
@@ -41,7 +44,7 @@ pub struct Node {
 }
 
 /// Hashed bins of one role.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Bins {
     /// How many there are.
     pub count: usize,
@@ -54,6 +57,7 @@ pub struct Bins {
     /// The highest version of any.
     pub newest_version: u64,
     /// When the first of them expires.
+    #[schemars(with = "Option<Time>")]
     pub expires: Option<Timestamp>,
     /// How many must sign each.
     pub threshold: NonZeroU32,

@@ -13,6 +13,7 @@ mod keys;
 mod publishing;
 mod reading;
 mod releases;
+mod schemas;
 mod setting_up;
 mod showing;
 mod signers;
