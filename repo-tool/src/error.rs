@@ -172,6 +172,26 @@ pub enum Error {
         /// Why not.
         why: String,
     },
+    /// A signature that was made elsewhere does not fit.
+    #[error(
+        "this is no signature of key {key} over {role}, sha256 {sha256}, in any form that is known"
+    )]
+    WrongSignature {
+        /// The role.
+        role: RoleName,
+        /// Short id of the key.
+        key: String,
+        /// Digest of what is staged.
+        sha256: metadata_schema::digest::Sha256Digest,
+    },
+    /// A document that was edited by hand cannot be staged.
+    #[error("{what} cannot be staged: {why}")]
+    Document {
+        /// The document.
+        what: String,
+        /// Why not.
+        why: String,
+    },
     /// Some of what was offered to a merge was not taken.
     #[error("not everything was taken: {count} refused, as listed above")]
     NotMerged {
@@ -348,6 +368,8 @@ impl Error {
             | Self::MetadataFile { .. }
             | Self::MissingMetadata { .. }
             | Self::NotMerged { .. }
+            | Self::WrongSignature { .. }
+            | Self::Document { .. }
             | Self::Absent { .. } => Kind::Metadata,
             Self::Content { .. }
             | Self::Payload { .. }
@@ -415,6 +437,12 @@ impl Error {
             }
             Self::Offer { .. } => {
                 "give a copy of the repository, its `staged/signatures`, or files from there"
+            }
+            Self::WrongSignature { .. } => {
+                "export again and compare sha256: was another draft signed? RSA wants PSS with a salt as long as the digest"
+            }
+            Self::Document { .. } => {
+                "start from the file in published/metadata, and change what is to change"
             }
             Self::NotMerged { .. } => {
                 "what was taken stays; the rest has to be signed as it is staged here"

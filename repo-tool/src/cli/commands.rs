@@ -5,7 +5,9 @@ mod add_product;
 mod add_release;
 mod audit;
 mod diff;
+mod export_to_sign;
 mod history;
+mod import_signature;
 mod init;
 mod keygen;
 mod keys;
@@ -21,6 +23,7 @@ mod schema;
 mod show;
 mod sign;
 mod signers;
+mod stage;
 mod status;
 mod tree;
 mod unstage;
@@ -47,9 +50,12 @@ pub(crate) enum Command {
     Signers(signers::SignersArgs),
     RotateOnline(rotate_online::RotateOnlineArgs),
     Renew(renew::RenewArgs),
+    Stage(stage::StageArgs),
     Show(show::ShowArgs),
     Sign(sign::SignArgs),
     Merge(merge::MergeArgs),
+    ExportToSign(export_to_sign::ExportToSignArgs),
+    ImportSignature(import_signature::ImportSignatureArgs),
     Status(status::StatusArgs),
     Unstage(unstage::UnstageArgs),
     Publish(publish::PublishArgs),
@@ -77,9 +83,12 @@ impl Command {
             Self::Signers(args) => args.run(context),
             Self::RotateOnline(args) => args.run(context),
             Self::Renew(args) => args.run(context),
+            Self::Stage(args) => args.run(context),
             Self::Show(args) => args.run(context),
             Self::Sign(args) => args.run(context),
             Self::Merge(args) => args.run(context),
+            Self::ExportToSign(args) => args.run(context),
+            Self::ImportSignature(args) => args.run(context),
             Self::Status(args) => args.run(context),
             Self::Unstage(args) => args.run(context),
             Self::Publish(args) => args.run(context),

@@ -8,7 +8,9 @@
 
 mod audit;
 mod changes;
+mod elsewhere;
 mod events;
+mod hand;
 mod keys;
 mod publishing;
 mod reading;
