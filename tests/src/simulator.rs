@@ -54,6 +54,7 @@ pub use document::{Bytes, Document, Editable};
 pub use files::Fault;
 pub use keys::{Key, KeyKind};
 pub use pki::{Pki, crl_path, date};
+pub use transport::PublishedFolder;
 
 /// Days until metadata expires, if a test says nothing else.
 const EXPIRY_DAYS: i64 = 30;

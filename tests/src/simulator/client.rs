@@ -46,12 +46,18 @@ impl TestClient {
                 thresholds: Thresholds::new(2, 2, 1),
             },
         };
+        let root = repository.root().of_version(1).unwrap().to_vec();
+        Self::of(root, trust, repository.plan().now)
+    }
+
+    /// A new device with this root and this trust, whose clock shows `now`.
+    pub fn of(root: Vec<u8>, trust: Trust, now: Timestamp) -> Self {
         Self {
             folder: folder(),
             trust,
             limits: Limits::default(),
-            now: repository.plan().now,
-            root: repository.root().of_version(1).unwrap().to_vec(),
+            now,
+            root,
         }
     }
 

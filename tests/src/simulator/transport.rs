@@ -1,4 +1,6 @@
-//! The simulator as a transport.
+//! The simulator as a transport, and a published folder.
+
+use std::path::{Path, PathBuf};
 
 use updater::error::TransportError;
 use updater::transport::{Answer, Body, NetworkLimits, Part, Request, Transport};
@@ -18,6 +20,40 @@ impl Transport for Simulator {
         let name = format!("{part}/{}", request.path);
         let (bytes, fault) = self.answer(&name);
         let opened = open(&name, request.offset, bytes, fault);
+        Box::pin(async move { opened })
+    }
+
+    fn limits(&self) -> &NetworkLimits {
+        &self.network
+    }
+}
+
+/// A published folder as a transport: what a faultless web server would answer.
+#[derive(Clone, Debug)]
+pub struct PublishedFolder {
+    path: PathBuf,
+    network: NetworkLimits,
+}
+
+impl PublishedFolder {
+    /// Serves `path`, which has `metadata` and `targets`.
+    pub fn new(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            network: NetworkLimits::DEFAULT,
+        }
+    }
+}
+
+impl Transport for PublishedFolder {
+    fn open<'a>(&'a mut self, request: &'a Request) -> Answer<'a, Option<Box<dyn Body>>> {
+        let part = match request.part {
+            Part::Metadata => "metadata",
+            Part::Targets => "targets",
+        };
+        let path = self.path.join(part).join(&request.path);
+        let bytes = std::fs::read(&path).ok().map(Bytes::from);
+        let opened = open(&request.path, request.offset, bytes, None);
         Box::pin(async move { opened })
     }
 

@@ -1,8 +1,8 @@
 //! The manual of release managers, run as it stands: every `sh` block of `docs/OPERATIONS.md`, in one shell, from an empty
 //! directory, with the programs of this workspace.
 //!
-//! `<!-- clock: TIME -->` before a block sets the time that the programs are given from there on; a block that begins with
-//! `sh peers` needs programs of others, and runs with `tests/peers` only.
+//! The manual is a year of its readers' life. Every state that is published in it is put by, and devices live through all of
+//! them afterwards. What of the manual is run, and at which time, says [`blocks`].
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -10,17 +10,33 @@
     reason = "a test that fails should panic, in its helpers as well"
 )]
 
+mod blocks;
+mod devices;
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::{env, fs};
+
+use blocks::{Block, Kind, blocks};
 
 /// What the manual's reader does not see: programs under a clock, and a line before each command.
 const PRELUDE: &str = r#"
 set -euo pipefail
 set +o history
 NOW=
-repo-tool() { if [ -n "$NOW" ]; then command repo-tool --at "$NOW" "$@"; else command repo-tool "$@"; fi; }
+repo-tool() {
+    if [ -n "$NOW" ]; then command repo-tool --at "$NOW" "$@"; else command repo-tool "$@"; fi || return
+    if [ -f repo/published/metadata/timestamp.json ]; then put_by; fi
+}
+COUNT=100
+put_by() {
+    if cmp -s repo/published/metadata/timestamp.json "$STATES/$COUNT/published/metadata/timestamp.json"; then return; fi
+    COUNT=$((COUNT + 1))
+    mkdir "$STATES/$COUNT"
+    cp -a repo/published "$STATES/$COUNT/published"
+    if [ -n "$NOW" ]; then echo "$NOW"; else date -u +%Y-%m-%dT%H:%M:%SZ; fi > "$STATES/$COUNT/clock"
+}
 device-pki() {
     case "${1-}" in
         init | issue-* | revoke | crl) if [ -n "$NOW" ]; then command device-pki "$@" --at "$NOW"; return; fi ;;
@@ -30,55 +46,6 @@ device-pki() {
 trap 'echo "FAILED in the block at line $BLOCK of the manual: $BASH_COMMAND" >&2' ERR
 set -o errtrace
 "#;
-
-#[derive(PartialEq, Eq)]
-enum Kind {
-    /// An example of output, or of a file.
-    Shown,
-    Run,
-    WithPeers,
-}
-
-struct Block {
-    line: usize,
-    clock: Option<String>,
-    kind: Kind,
-    text: String,
-}
-
-fn blocks(manual: &str) -> Vec<Block> {
-    let mut blocks: Vec<Block> = Vec::new();
-    let mut clock = None;
-    let mut open: Option<Block> = None;
-    for (index, line) in manual.lines().enumerate() {
-        if let Some(time) = line.strip_prefix("<!-- clock: ") {
-            clock = Some(time.trim_end_matches(" -->").to_owned());
-        } else if let Some(block) = &mut open {
-            if line.starts_with("```") {
-                blocks.extend(open.take());
-            } else {
-                block.text.push_str(line);
-                block.text.push('\n');
-            }
-        } else if let Some(info) = line.strip_prefix("```") {
-            let mut words = info.split_whitespace();
-            let run = words.next() == Some("sh");
-            let peers = words.any(|word| word == "peers");
-            let block = Block {
-                line: index + 1,
-                clock: clock.clone(),
-                kind: match (run, peers) {
-                    (false, _) => Kind::Shown,
-                    (true, false) => Kind::Run,
-                    (true, true) => Kind::WithPeers,
-                },
-                text: String::new(),
-            };
-            open = Some(block);
-        }
-    }
-    blocks
-}
 
 /// The folder where cargo puts programs; those that are not there yet are built.
 fn programs() -> PathBuf {
@@ -101,7 +68,12 @@ fn programs() -> PathBuf {
 fn run(peers: bool) {
     let manual = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/OPERATIONS.md");
     let blocks = blocks(&fs::read_to_string(manual).unwrap());
-    let wanted = |block: &&Block| block.kind == Kind::Run || peers && block.kind == Kind::WithPeers;
+    let other = if peers {
+        Kind::WithPeers
+    } else {
+        Kind::WithoutPeers
+    };
+    let wanted = |block: &&Block| block.kind == Kind::Run || block.kind == other;
     let wanted: Vec<&Block> = blocks.iter().filter(wanted).collect();
     assert!(wanted.len() > 10, "{} blocks", wanted.len());
     let mut script = PRELUDE.to_owned();
@@ -113,6 +85,7 @@ fn run(peers: bool) {
         script.push_str(&block.text);
     }
     let folder = tempfile::tempdir().unwrap();
+    let states = tempfile::tempdir().unwrap();
     let home = tempfile::tempdir().unwrap();
     let path = env::join_paths(
         std::iter::once(programs()).chain(env::split_paths(&env::var_os("PATH").unwrap())),
@@ -123,6 +96,7 @@ fn run(peers: bool) {
         .current_dir(folder.path())
         .env("PATH", path.unwrap())
         .env("HOME", home.path())
+        .env("STATES", states.path())
         .env_remove("XDG_STATE_HOME")
         .env_remove("XDG_CONFIG_HOME")
         .stdin(Stdio::null())
@@ -135,6 +109,30 @@ fn run(peers: bool) {
         "{}\nlast lines of output, newest first:\n{}",
         String::from_utf8_lossy(&output.stderr),
         last.join("\n")
+    );
+    devices::follow(
+        &devices::states(states.path()),
+        &folder.path().join("pki/trust-anchor.pem"),
+    );
+    if peers {
+        python_tuf(states.path());
+    }
+}
+
+/// Another implementation's client lives through the same.
+fn python_tuf(states: &Path) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/manual/states.py");
+    let python = env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let output = Command::new(python)
+        .arg(script)
+        .arg(states)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
     );
 }
 
