@@ -24,6 +24,12 @@ pub(crate) struct Ballot<'a> {
 }
 
 impl Ballot<'_> {
+    /// Whether these keys need certificates to count. Those of a root that another tool made have none: see
+    /// [`crate::import`].
+    pub(crate) fn is_bound(&self) -> bool {
+        self.in_force || !self.authority.certificates.is_empty()
+    }
+
     pub(crate) fn when(&self, now: Timestamp) -> When {
         if self.in_force {
             When::At(now)

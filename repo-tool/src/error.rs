@@ -323,6 +323,80 @@ pub enum Error {
         #[source]
         source: Box<DiffError>,
     },
+    /// A repository of another tool has something that we cannot carry on.
+    #[error("this repository cannot be carried on: {why}")]
+    CannotImport {
+        /// What it has.
+        why: String,
+    },
+    /// Nothing is published.
+    #[error("nothing is published yet in {}", path.display())]
+    NothingPublished {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A place that devices are served from cannot be reached, or refuses.
+    #[error("cannot {step} {path:?} at {remote}")]
+    Remote {
+        /// The place.
+        remote: String,
+        /// What was tried, such as "read".
+        step: &'static str,
+        /// Which file; empty if it is about the place itself.
+        path: String,
+        /// Why it failed.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Somebody published there from another folder.
+    #[error(
+        "{remote} has {role} v{theirs}, this folder v{ours}: somebody published from elsewhere"
+    )]
+    RemoteAhead {
+        /// The place.
+        remote: String,
+        /// The role.
+        role: RoleName,
+        /// The version there.
+        theirs: u64,
+        /// The version here, 0 if there is none.
+        ours: u64,
+    },
+    /// Another file has the name of one of ours.
+    #[error("{remote} has another file {path} than this folder")]
+    RemoteDiffers {
+        /// The place.
+        remote: String,
+        /// The file.
+        path: String,
+    },
+    /// Somebody wrote there in the meantime.
+    #[error("{path} changed at {remote} while this push was under way")]
+    RemoteChanged {
+        /// The place.
+        remote: String,
+        /// The file.
+        path: String,
+    },
+    /// A file that was sent is not what was sent.
+    #[error("{path} at {remote} is not the file that was sent")]
+    RemoteContent {
+        /// The place.
+        remote: String,
+        /// The file.
+        path: String,
+        /// What differs.
+        #[source]
+        source: ContentError,
+    },
+    /// `doctor` found something that has to be done.
+    #[error("{}", attention(*critical, *warnings))]
+    NeedsAttention {
+        /// How much of it holds devices up now, or leaves a secret open.
+        critical: usize,
+        /// How much of it has to be done before long.
+        warnings: usize,
+    },
     /// A target that a manifest or a caller names is not in the repository.
     #[error("no role that may speak about {path} names it")]
     Absent {
@@ -343,8 +417,26 @@ pub enum Kind {
     Payload,
     /// The repository's set-up, or somebody's identity, is not as it must be.
     Configuration,
+    /// A place that is published to cannot be reached, or refuses.
+    Network,
+    /// Another process or person is at work: try again later.
+    Busy,
+    /// `doctor` found something to do before long.
+    Warning,
+    /// `doctor` found something that holds devices up now, or leaves a secret open.
+    Critical,
     /// Anything else.
     Other,
+}
+
+fn attention(critical: usize, warnings: usize) -> String {
+    let mut parts = Vec::new();
+    for (count, what) in [(critical, "critical"), (warnings, "to be done before long")] {
+        if count > 0 {
+            parts.push(format!("{count} {what}"));
+        }
+    }
+    format!("this repository needs attention: {}", parts.join(", "))
 }
 
 impl Error {
@@ -361,6 +453,10 @@ impl Error {
             | Self::NoSuchProduct { .. }
             | Self::Exists { .. }
             | Self::Overtaken { .. }
+            | Self::NothingPublished { .. }
+            | Self::CannotImport { .. }
+            | Self::RemoteAhead { .. }
+            | Self::RemoteDiffers { .. }
             | Self::Falls { .. }
             | Self::SameVersion { .. }
             | Self::Release { .. } => Kind::Usage,
@@ -372,6 +468,7 @@ impl Error {
             | Self::Document { .. }
             | Self::Absent { .. } => Kind::Metadata,
             Self::Content { .. }
+            | Self::RemoteContent { .. }
             | Self::Payload { .. }
             | Self::PayloadDiffers { .. }
             | Self::Missing { .. } => Kind::Payload,
@@ -388,10 +485,11 @@ impl Error {
             | Self::OnlineKey { .. }
             | Self::Several { .. }
             | Self::NotASigner { .. } => Kind::Configuration,
-            Self::Io { .. }
-            | Self::WriteSettings { .. }
-            | Self::Locked { .. }
-            | Self::Diff { .. } => Kind::Other,
+            Self::Remote { .. } => Kind::Network,
+            Self::Locked { .. } | Self::RemoteChanged { .. } => Kind::Busy,
+            Self::NeedsAttention { critical: 0, .. } => Kind::Warning,
+            Self::NeedsAttention { .. } => Kind::Critical,
+            Self::Io { .. } | Self::WriteSettings { .. } | Self::Diff { .. } => Kind::Other,
         }
     }
 
@@ -472,6 +570,22 @@ impl Error {
                 "the file was changed after it was signed: restore it, or make the release again"
             }
             Self::Absent { .. } => "check the spelling of product and channel, and the delegations",
+            Self::CannotImport { .. } => {
+                "with the old tool, move the targets into the top-level role and end the delegations first"
+            }
+            Self::NothingPublished { .. } => "publish a first event with `repo-tool publish`",
+            Self::Remote { .. } => {
+                "nothing is half published: run the same command again; are address and credentials right?"
+            }
+            Self::RemoteAhead { .. } => {
+                "fetch your colleague's folder, and stage your change upon it; nothing was overwritten"
+            }
+            Self::RemoteDiffers { .. } => {
+                "two folders published the same version; if nobody's push is under way and no device has seen that file, `push --replace-leftovers` overwrites it"
+            }
+            Self::RemoteChanged { .. } => "somebody else is publishing: look with `push --dry-run`",
+            Self::RemoteContent { .. } => "run `push` again; if it stays so, the store is damaged",
+            Self::NeedsAttention { .. } => "each finding names the command that mends it",
             Self::Io { .. } | Self::Name(_) | Self::Shape(_) | Self::Release { .. } => return None,
         })
     }

@@ -8,7 +8,7 @@ use device_pki::{Entropy, KeyAlgorithm, KeyPair, Protection, TrustAnchor, durabl
 use metadata_schema::gate::Certificates;
 use metadata_schema::json::Object;
 use metadata_schema::key::PublicKey;
-use metadata_schema::name::{RoleName, Version};
+use metadata_schema::name::RoleName;
 use metadata_schema::roles::{Common, Delegations, RoleKeys, Root, Targets};
 use metadata_schema::time::Timestamp;
 
@@ -16,9 +16,10 @@ use crate::error::{Error, Result};
 use crate::keyholder::Keyholder;
 use crate::layout::{Layout, PKI_ROLE};
 use crate::products::{ProductPlan, pki_delegation};
-use crate::repository::Repository;
+use crate::published::Published;
+use crate::repository::{Repository, State};
 use crate::settings::Settings;
-use crate::staged::stage;
+use crate::staged::{Staged, stage};
 use crate::trust;
 
 /// Who signs a role, and how many of them have to.
@@ -73,6 +74,17 @@ impl Repository {
         now: Timestamp,
         entropy: &mut dyn Entropy,
     ) -> Result<Self> {
+        Self::init_upon(folder, plan, now, entropy, |_| Ok(()))
+    }
+
+    /// As [`Repository::init`], upon what `carry` puts into the published folder.
+    pub(crate) fn init_upon(
+        folder: &Path,
+        plan: &InitPlan,
+        now: Timestamp,
+        entropy: &mut dyn Entropy,
+        carry: impl FnOnce(&Self) -> Result<()>,
+    ) -> Result<Self> {
         let settings_path = Layout::settings(folder);
         if settings_path.exists() {
             return Err(Error::Exists {
@@ -98,6 +110,7 @@ impl Repository {
             anchor.as_bytes(),
             durable::PUBLIC,
         )?;
+        carry(&repository)?;
         repository.stage_first(plan, now, entropy)?;
         // What must not travel with the rest: secrets, and what is large.
         let ignored = repository.layout.folder().join(".gitignore");
@@ -130,21 +143,19 @@ impl Repository {
         now: Timestamp,
         entropy: &mut dyn Entropy,
     ) -> Result<()> {
+        let state = State {
+            published: Published::read(&self.layout.metadata())?,
+            staged: Staged::default(),
+        };
         let mut online = |role: &RoleName| self.new_online_key(role, entropy);
         let pki = RoleName::delegated(PKI_ROLE)?;
         let snapshot = online(&RoleName::snapshot())?;
         let timestamp = online(&RoleName::timestamp())?;
         let pki_key = online(&pki)?;
 
-        let first = |role: &RoleName| {
-            Common::new(
-                Version::FIRST,
-                now,
-                self.settings.expiry_days.expiry(role, now),
-            )
-        };
+        let first = |role: &RoleName| state.next(role, &self.settings, now);
         let mut root = Root {
-            common: first(&RoleName::root()),
+            common: first(&RoleName::root())?,
             keys: BTreeMap::new(),
             root: plan.root.role_keys(),
             targets: plan.targets.role_keys(),
@@ -166,7 +177,10 @@ impl Repository {
         plan.root.certify(&mut root.certificates);
         plan.targets.certify(&mut root.certificates);
 
-        let mut targets = empty_targets(first(&RoleName::targets()));
+        let mut targets = empty_targets(first(&RoleName::targets())?);
+        if let Some(before) = &state.published.targets {
+            targets.targets.clone_from(&before.targets);
+        }
         let mut delegations = Delegations::default();
         delegations
             .keys
@@ -179,9 +193,9 @@ impl Repository {
 
         for product in &plan.products {
             let role = product.role()?;
-            stage(&self.layout, &role, &empty_targets(first(&role)))?;
+            stage(&self.layout, &role, &empty_targets(first(&role)?))?;
         }
-        stage(&self.layout, &pki, &empty_targets(first(&pki)))?;
+        stage(&self.layout, &pki, &empty_targets(first(&pki)?))?;
         stage(&self.layout, &RoleName::targets(), &targets)?;
         stage(&self.layout, &RoleName::root(), &root)?;
         Ok(())

@@ -7,7 +7,7 @@
 //! ```text
 //! init, add_product, stage_release, add_crls, change_signers, rotate_online, renew -> staged/
 //! sign (one signature file for each person) -> publish (counts as a device does) -> published/
-//! refresh (online keys only)                   verify (reads as a device does); reading (tree, history, diff)
+//! refresh (online keys only), push, prune      verify (reads as a device does); reading (tree, history, diff); doctor
 //! ```
 //!
 //! # Example
@@ -90,11 +90,14 @@ mod authority;
 pub mod crls;
 mod describe;
 mod digests;
+pub mod doctor;
 pub mod elsewhere;
 pub mod error;
 pub mod event;
 mod hand;
+pub mod import;
 pub mod init;
+mod inventory;
 pub mod keyholder;
 pub mod layout;
 mod lock;
@@ -102,11 +105,14 @@ pub mod merge;
 pub mod online;
 pub mod products;
 pub mod progress;
+mod prune;
 pub mod publish;
 mod published;
+pub mod push;
 pub mod reading;
 pub mod refresh;
 pub mod release;
+pub mod remote;
 pub mod repository;
 pub mod rotation;
 pub mod schema;
@@ -121,8 +127,10 @@ pub mod unstage;
 pub mod verify;
 mod walk;
 
+pub use doctor::{Diagnosis, DoctorOptions};
 pub use error::{Error, Kind, Result};
 pub use event::EventId;
+pub use import::Imported;
 pub use init::{InitPlan, Signers};
 pub use keyholder::Keyholder;
 pub use layout::Layout;
@@ -130,9 +138,12 @@ pub use merge::{MergeReport, Offer};
 pub use online::OnlineKeys;
 pub use products::ProductPlan;
 pub use progress::{OnProgress, Progress, silent};
+pub use prune::{PruneOptions, Pruned, RemovedFile};
 pub use publish::Publication;
+pub use push::{PushOptions, Pushed, SentFile};
 pub use reading::Archive;
 pub use release::{Forecast, ImageSource, ReleaseRequest};
+pub use remote::Place;
 pub use repository::Repository;
 pub use rotation::{OnlineRotation, online_roles};
 pub use settings::{Minimums, Periods, Settings, SigningPeriods};

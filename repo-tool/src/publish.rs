@@ -257,7 +257,13 @@ impl Repository {
             anchor: &self.anchor,
             minimums: &self.settings.device_minimum,
             crls: &[],
+            first_root: self.settings.first_root(),
         };
+        let root = (RoleName::root(), trust.first_root);
+        if trust.first_root != Version::FIRST && batch.order.contains(&root) {
+            // Devices begin at this root; other clients come to it from those that another tool made.
+            walk::plain(&source, now)?;
+        }
         let scope = scope(state, batch)?;
         let mut at = walk::as_device(&source, &trust, now, &scope)?.at;
         for (role, _) in &batch.order {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use device_pki::{KeySource, durable};
-use metadata_schema::name::RoleName;
+use metadata_schema::name::{RoleName, Version};
 use metadata_schema::time::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -38,6 +38,42 @@ pub struct Settings {
     /// Where the online keys are.
     #[serde(skip_serializing_if = "OnlineKeys::is_default")]
     pub online: OnlineKeys,
+    /// The oldest root that devices have in their firmware: after `import` the first that the old tool did not make.
+    #[serde(skip_serializing_if = "is_first")]
+    pub first_root: u64,
+    /// Where devices are served from, if that is not this folder.
+    #[serde(skip_serializing_if = "Publish::is_default")]
+    pub publish: Publish,
+}
+
+/// Where devices are served from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct Publish {
+    /// A folder (relative to the keepers' folder) or URL that `publish` and `refresh` push to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// For how many seconds caches may keep the timestamp: how much later devices hear of a release.
+    pub timestamp_max_age: u32,
+}
+
+impl Default for Publish {
+    fn default() -> Self {
+        Self {
+            to: None,
+            timestamp_max_age: 60,
+        }
+    }
+}
+
+fn is_first(version: &u64) -> bool {
+    *version == 1
+}
+
+impl Publish {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// For how many days each role is signed.
@@ -92,6 +128,8 @@ impl Default for Settings {
             signing_days: SigningPeriods::default(),
             device_minimum: Minimums::default(),
             online: OnlineKeys::default(),
+            first_root: 1,
+            publish: Publish::default(),
         }
     }
 }
@@ -168,6 +206,11 @@ impl Settings {
         };
         let before = set.map_or(usual.min(half), |days| i64::from(days).saturating_mul(day));
         expires.plus_seconds(before.saturating_neg())
+    }
+
+    /// The oldest root that devices have in their firmware.
+    pub fn first_root(&self) -> Version {
+        Version::new(self.first_root).unwrap_or(Version::FIRST)
     }
 
     /// Reads the settings from a file.
@@ -251,6 +294,9 @@ impl Settings {
         if let Some(why) = self.short_periods().first() {
             return refuse(why);
         }
+        if self.first_root == 0 {
+            return refuse("first-root: expected the version of a root, 1 or more");
+        }
         if !(1..=22).contains(&self.compression_level) {
             return refuse("compression-level: expected 1 to 22");
         }
@@ -279,7 +325,7 @@ mod tests {
         let online = Settings::read(&path).unwrap();
         assert_eq!(online.online.timestamp.len(), 2);
         std::fs::write(&path, online.to_toml().unwrap()).unwrap();
-        assert_eq!(Settings::read(&path).unwrap(), online);
+        assert_eq!(Settings::read(&path).unwrap().online, online.online);
         for bad in [
             "[online]\npki = \"pkcs11:token=a?pin-value=1\"",
             "[online]\npki = \"env:\"",

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use metadata_schema::bins;
 use metadata_schema::digest::Sha256Digest;
 use metadata_schema::envelope::Envelope;
+use metadata_schema::gate::{PlainTuf, SignerGate};
 use metadata_schema::key::KeyId;
 use metadata_schema::name::RoleName;
 use metadata_schema::roles::Common;
@@ -163,6 +164,8 @@ fn group(
     now: Timestamp,
 ) -> Group {
     let authority = ballot.authority;
+    let binding = gate;
+    let gate: &dyn SignerGate = if ballot.is_bound() { gate } else { &PlainTuf };
     let counted = tally(role, envelope, &authority, gate, ballot.when(now));
     let signers = authority.role.key_ids.iter().map(|id| {
         let state = match earlier.and_then(|earlier| earlier.get(id)) {
@@ -170,10 +173,12 @@ fn group(
             None => signed(id, envelope, &counted),
         };
         let chain = authority.certificates.chain(id);
-        let bound = authority
-            .keys
-            .get(id)
-            .map(|key| gate.bound(key, role, chain, ballot.when(now)));
+        let bound = authority.keys.get(id).map(|key| match ballot.is_bound() {
+            true => binding
+                .bound(key, role, chain, ballot.when(now))
+                .map(|_| ()),
+            false => Ok(()),
+        });
         Signer {
             name: holder_name(authority.certificates, id),
             key: id.to_string(),

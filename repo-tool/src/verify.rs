@@ -6,16 +6,17 @@ mod report;
 use std::path::Path;
 
 use device_pki::{Crl, TrustAnchor};
-use metadata_schema::name::TargetPath;
+use metadata_schema::name::{TargetPath, Version};
 use metadata_schema::release::{Channel, MAX_LENGTH, Product, ReleaseManifest};
 use metadata_schema::time::Timestamp;
 use metadata_schema::trusted::AtTargets;
 
 use crate::error::{Error, Result};
+use crate::layout::Layout;
 use crate::layout::published_in;
 use crate::progress::OnProgress;
 use crate::release::is_manifest;
-use crate::settings::Minimums;
+use crate::settings::{Minimums, Settings};
 use crate::walk::{self, DeviceTrust, Folder, Scope};
 use crate::{digests, walk::Arrived};
 
@@ -34,6 +35,9 @@ pub struct VerifyOptions {
     pub channel: Option<Channel>,
     /// Thresholds that the devices have built in.
     pub minimums: Minimums,
+    /// The oldest root that devices have in their firmware; if none is given, what the settings of a keepers' folder say, or
+    /// else the first.
+    pub first_root: Option<Version>,
 }
 
 impl VerifyOptions {
@@ -46,6 +50,7 @@ impl VerifyOptions {
             product: None,
             channel: None,
             minimums,
+            first_root: None,
         }
     }
 }
@@ -74,6 +79,7 @@ pub fn verify(
             anchor,
             minimums,
             crls,
+            first_root: options.first_root.unwrap_or_else(|| first_root_of(path)),
         },
         now,
         &Scope::All,
@@ -189,4 +195,8 @@ fn wanted_was_found(report: &Report, options: &VerifyOptions) -> Result<()> {
         });
     }
     Ok(())
+}
+
+fn first_root_of(path: &Path) -> Version {
+    Settings::read(&Layout::settings(path)).map_or(Version::FIRST, |settings| settings.first_root())
 }

@@ -4,9 +4,11 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use device_pki::{Crl, TrustAnchor, durable};
 use metadata_schema::bins;
+use metadata_schema::gate::PlainTuf;
 use metadata_schema::limits::Limits;
 use metadata_schema::name::{RoleName, TargetPath, Version};
 use metadata_schema::roles::{DelegatedRole, PathSet, Targets};
@@ -93,7 +95,7 @@ pub(crate) fn as_device(
     now: Timestamp,
     scope: &Scope,
 ) -> Result<Arrived> {
-    let mut at = to_targets(source, trust.gate(Vec::new()), now)?;
+    let (mut at, _) = to_targets(source, trust.gate(Vec::new()), trust.first_root, now)?;
     let crls = published_crls(&mut at, source)?;
     let lists = trust.crls.iter().chain(&crls).cloned().collect();
     let gate = trust.gate(lists);
@@ -125,6 +127,8 @@ pub(crate) struct DeviceTrust<'a> {
     pub(crate) anchor: &'a TrustAnchor,
     pub(crate) minimums: &'a Minimums,
     pub(crate) crls: &'a [Crl],
+    /// The oldest root that a device has in its firmware.
+    pub(crate) first_root: Version,
 }
 
 impl DeviceTrust<'_> {
@@ -202,8 +206,18 @@ pub(crate) fn locate(source: &dyn Source, target: &VerifiedTarget) -> Result<Pat
         .ok_or_else(|| missing(&path, &format!("{} metadata", target.role())))
 }
 
-/// Root, timestamp, snapshot and targets.
-fn to_targets(source: &dyn Source, gate: SharedGate, now: Timestamp) -> Result<AtTargets> {
+/// As a client that knows nothing of certificates, from the first root on; and the roots on the way.
+pub(crate) fn plain(source: &dyn Source, now: Timestamp) -> Result<(AtTargets, Vec<Vec<u8>>)> {
+    to_targets(source, Arc::new(PlainTuf), Version::FIRST, now)
+}
+
+/// Root, timestamp, snapshot and targets; and the roots on the way.
+fn to_targets(
+    source: &dyn Source,
+    gate: SharedGate,
+    first_root: Version,
+    now: Timestamp,
+) -> Result<(AtTargets, Vec<Vec<u8>>)> {
     let limits = Limits::default();
     let needed = |role: &RoleName, version, limit| {
         let name = metadata_name(role, version);
@@ -211,14 +225,16 @@ fn to_targets(source: &dyn Source, gate: SharedGate, now: Timestamp) -> Result<A
             .metadata(&name, limit)?
             .ok_or(Error::MissingMetadata { name })
     };
-    let first = needed(&RoleName::root(), Version::FIRST, limits.root_length)?;
+    let first = needed(&RoleName::root(), first_root, limits.root_length)?;
     let mut walk = RootWalk::from_trusted(&first, gate)?;
+    let mut roots = vec![first];
     for _ in 0..limits.root_rotations {
         let name = metadata_name(&RoleName::root(), walk.next_version()?);
         let Some(next) = source.metadata(&name, limits.root_length)? else {
             break;
         };
         walk.step(&next)?;
+        roots.push(next);
     }
     let at = walk.finish(now)?;
     let timestamp = needed(
@@ -234,7 +250,7 @@ fn to_targets(source: &dyn Source, gate: SharedGate, now: Timestamp) -> Result<A
     let file = at.targets_file()?;
     let length = file.most(limits.targets_length);
     let targets = needed(&RoleName::targets(), file.version, length)?;
-    Ok(at.targets(&targets)?)
+    Ok((at.targets(&targets)?, roots))
 }
 
 /// Looks a target up; none if no role that may speak about it names it.

@@ -5,15 +5,19 @@ mod add_product;
 mod add_release;
 mod audit;
 mod diff;
+mod doctor;
 mod export_to_sign;
 mod history;
+mod import;
 mod import_signature;
 mod init;
 mod keygen;
 mod keys;
 mod merge;
 mod payload;
+mod prune;
 mod publish;
+mod push;
 mod refresh;
 mod releases;
 mod remove_product;
@@ -43,6 +47,7 @@ pub(crate) enum Command {
     Keygen(keygen::KeygenArgs),
     Keys(keys::KeysArgs),
     Init(init::InitArgs),
+    Import(import::ImportArgs),
     AddProduct(add_product::AddProductArgs),
     AddRelease(add_release::AddReleaseArgs),
     AddCrl(add_crl::AddCrlArgs),
@@ -59,11 +64,14 @@ pub(crate) enum Command {
     Status(status::StatusArgs),
     Unstage(unstage::UnstageArgs),
     Publish(publish::PublishArgs),
+    Push(push::PushArgs),
     Refresh(refresh::RefreshArgs),
     Releases(releases::ReleasesArgs),
     Tree(tree::TreeArgs),
     History(history::HistoryArgs),
     Diff(diff::DiffArgs),
+    Prune(prune::PruneArgs),
+    Doctor(doctor::DoctorArgs),
     Verify(verify::VerifyArgs),
     Audit(audit::AuditArgs),
     Schema(schema::SchemaArgs),
@@ -76,6 +84,7 @@ impl Command {
             Self::Keygen(args) => args.run(context),
             Self::Keys(args) => args.run(context),
             Self::Init(args) => args.run(context),
+            Self::Import(args) => args.run(context),
             Self::AddProduct(args) => args.run(context),
             Self::AddRelease(args) => args.run(context),
             Self::AddCrl(args) => args.run(context),
@@ -92,11 +101,14 @@ impl Command {
             Self::Status(args) => args.run(context),
             Self::Unstage(args) => args.run(context),
             Self::Publish(args) => args.run(context),
+            Self::Push(args) => args.run(context),
             Self::Refresh(args) => args.run(context),
             Self::Releases(args) => args.run(context),
             Self::Tree(args) => args.run(context),
             Self::History(args) => args.run(context),
             Self::Diff(args) => args.run(context),
+            Self::Prune(args) => args.run(context),
+            Self::Doctor(args) => args.run(context),
             Self::Verify(args) => args.run(context),
             Self::Audit(args) => args.run(context),
             Self::Schema(args) => args.run(context),

@@ -140,6 +140,20 @@ impl World {
             .unwrap()
     }
 
+    /// The list of the anchor itself, with nothing on it.
+    pub(crate) fn anchor_crl(&self, number: u64) -> Crl {
+        let (this_update, next_update) = (self.now, self.now.plus_seconds(30 * DAY));
+        let revoked = Vec::new();
+        self.root
+            .crl(&CrlContent {
+                number,
+                this_update,
+                next_update,
+                revoked,
+            })
+            .unwrap()
+    }
+
     pub(crate) fn plan(&self, people: &[&Person], threshold: u32) -> InitPlan {
         InitPlan {
             anchor: self.anchor(),

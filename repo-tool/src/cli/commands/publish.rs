@@ -1,7 +1,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use repo_tool::{Publication, Result};
+use repo_tool::{Place, Publication, PushOptions, Pushed, Repository, Result};
+use serde::Serialize;
 
 use crate::Context;
 
@@ -13,33 +14,69 @@ use crate::Context;
 pub(crate) struct PublishArgs {
     /// Folder of the repository
     folder: PathBuf,
+
+    /// Then push it there (see `push`); if nothing is given, `to` in `[publish]` of repo.toml
+    #[arg(long, value_name = "FOLDER|URL")]
+    to: Option<Place>,
 }
 
 impl PublishArgs {
     pub(crate) fn run(self, context: &Context) -> Result<()> {
-        let publication = context.open(&self.folder)?.publish(context.now)?;
-        answer(&publication, context);
-        Ok(())
+        let repository = context.open(&self.folder)?;
+        let to = repository.destination_if_any(self.to)?;
+        let publication = repository.publish(context.now)?;
+        answer_and_push(&repository, &publication, to.as_ref(), context)
     }
 }
 
-/// Prints what was published.
-pub(crate) fn answer(publication: &Publication, context: &Context) {
-    context.output.answer(publication, || {
-        if publication.roles.is_empty() {
-            return vec!["Nothing to do.".to_owned()];
+/// What was published, and what was pushed.
+#[derive(Serialize)]
+struct Answer<'a> {
+    #[serde(flatten)]
+    publication: &'a Publication,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pushed: Option<Pushed>,
+}
+
+/// Pushes what is published, if there is a place for it, and prints both.
+pub(crate) fn answer_and_push(
+    repository: &Repository,
+    publication: &Publication,
+    to: Option<&Place>,
+    context: &Context,
+) -> Result<()> {
+    let options = PushOptions::default();
+    let push = |place| super::push::push(repository, place, &options, context);
+    let pushed = match to.map(push).transpose() {
+        Ok(pushed) => pushed,
+        Err(error) => {
+            // What was done here has been done.
+            context.output.say_lines(&lines(publication));
+            return Err(error);
         }
-        let roles = publication
-            .roles
-            .iter()
-            .map(|(role, version)| format!("{role} v{version}"));
-        let files = publication
-            .files
-            .iter()
-            .map(|file| format!("targets/{file}"));
-        files
-            .chain(roles)
-            .map(|line| format!("published {line}"))
-            .collect()
+    };
+    let answer = Answer {
+        publication,
+        pushed,
+    };
+    context.output.answer(&answer, || {
+        let mut lines = lines(publication);
+        lines.extend(answer.pushed.iter().flat_map(super::push::lines));
+        lines
     });
+    Ok(())
+}
+
+fn lines(publication: &Publication) -> Vec<String> {
+    if publication.roles.is_empty() {
+        return vec!["Nothing to do.".to_owned()];
+    }
+    let roles = publication.roles.iter();
+    let roles = roles.map(|(role, version)| format!("{role} v{version}"));
+    let files = publication.files.iter();
+    let files = files.map(|file| format!("targets/{file}"));
+    files
+        .chain(roles)
+        .map(|line| format!("published {line}"))
+        .collect()
 }

@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use device_pki::{Crl, TrustAnchor, durable};
+use metadata_schema::name::Version;
 use metadata_schema::release::{Channel, Product};
 use repo_tool::{Minimums, Report, Result, VerifyOptions};
 
@@ -34,6 +35,10 @@ pub(crate) struct VerifyArgs {
     /// Least thresholds that the devices have built in: ROOT,TARGETS,DELEGATED
     #[arg(long, value_name = "N,N,N", value_parser = super::minimums)]
     device_minimum: Option<Minimums>,
+
+    /// The oldest root that devices have in their firmware, if that is not the first: after `import`
+    #[arg(long, value_name = "VERSION", value_parser = clap::value_parser!(u64).range(1..))]
+    first_root: Option<u64>,
 }
 
 impl VerifyArgs {
@@ -49,6 +54,7 @@ impl VerifyArgs {
         options.crls = crls;
         options.product = self.product;
         options.channel = self.channel;
+        options.first_root = self.first_root.and_then(Version::new);
         options.minimums = self.device_minimum.unwrap_or_default();
         let bar = Bar::new(context.output.json);
         let report = repo_tool::verify(&self.folder, &options, context.now, &|now| bar.show(now));
