@@ -3,7 +3,7 @@
 //! Credentials come from the environment, by the names that the stores' own tools use (`AWS_ACCESS_KEY_ID`,
 //! `GOOGLE_SERVICE_ACCOUNT`, `AZURE_STORAGE_ACCOUNT_KEY`, ...); so does `AWS_ENDPOINT` for a store that speaks S3.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path as FilePath;
@@ -46,6 +46,8 @@ pub(super) struct ObjectRemote {
     store: Arc<dyn ObjectStore>,
     /// What stands before every path, with its `/` at the end; or nothing.
     prefix: String,
+    /// What stands before every path in listings: those of WebDAV servers name files from the server's root on.
+    listed: String,
     /// How a WebDAV server is written to: the store's own way wants whole files in memory.
     dav: Option<WebDav>,
     runtime: Runtime,
@@ -72,6 +74,7 @@ pub(super) fn open(place: &Place) -> Result<Box<dyn Remote>> {
     let unusable = |e| failed(&name, "open", "", e);
     let bucket = url.host_str().unwrap_or_default();
     let mut prefix = segments(url);
+    let listed = prefix.clone();
     let mut dav = None;
     let store: Arc<dyn ObjectStore> = match url.scheme() {
         "s3" => {
@@ -101,6 +104,7 @@ pub(super) fn open(place: &Place) -> Result<Box<dyn Remote>> {
         name: name.clone(),
         store,
         prefix,
+        listed,
         dav,
         runtime,
     }))
@@ -131,7 +135,7 @@ impl ObjectRemote {
 
     /// The path below the published folder, if it is one.
     fn path_of(&self, location: &Path) -> Option<String> {
-        let path = location.as_ref().strip_prefix(&self.prefix)?;
+        let path = location.as_ref().strip_prefix(&self.listed)?;
         Some(path.to_owned())
     }
 
@@ -145,9 +149,11 @@ impl ObjectRemote {
             }
             return Ok(());
         }
-        // Many servers refuse to list a tree at once.
-        let mut folders = vec![at];
-        while let Some(at) = folders.pop() {
+        // Many servers refuse to list a tree at once. Each names the folder itself among what is in it.
+        let mut folders = vec![folder.to_owned()];
+        let mut seen = BTreeSet::from([folder.to_owned()]);
+        while let Some(folder) = folders.pop() {
+            let at = self.at(&folder)?;
             let listed = self
                 .store
                 .list_with_delimiter(Some(&at))
@@ -156,7 +162,12 @@ impl ObjectRemote {
             for meta in &listed.objects {
                 self.note(meta, found);
             }
-            folders.extend(listed.common_prefixes);
+            let below = listed.common_prefixes.iter();
+            for path in below.filter_map(|below| self.path_of(below)) {
+                if seen.insert(path.clone()) {
+                    folders.push(path);
+                }
+            }
         }
         Ok(())
     }

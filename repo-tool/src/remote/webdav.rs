@@ -21,13 +21,36 @@ impl WebDav {
         Self { client, base }
     }
 
-    /// Puts a file, and makes the folders above it where they are missing.
+    /// Puts a file, and makes the folders above it where they are missing. It is sent under another name first and then takes
+    /// its place: many servers leave half a file where a connection broke.
     pub(super) async fn put(
         &self,
         path: &str,
         content: Content<'_>,
         terms: &Terms,
     ) -> Result<(), Failure> {
+        let temporary = format!("{path}.new");
+        self.put_at(&temporary, content, terms).await?;
+        // Section 9.9.
+        let moved = self
+            .client
+            .request(Method::from_bytes(b"MOVE")?, self.url(&temporary)?)
+            .header("Destination", self.url(path)?.as_str())
+            .header("Overwrite", "T")
+            .send()
+            .await?;
+        if !matches!(
+            moved.status(),
+            StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED
+        ) {
+            return accepted(&moved);
+        }
+        // A server that takes files and moves none.
+        self.put_at(path, content, terms).await?;
+        accepted(&self.client.delete(self.url(&temporary)?).send().await?)
+    }
+
+    async fn put_at(&self, path: &str, content: Content<'_>, terms: &Terms) -> Result<(), Failure> {
         let answer = self.put_once(path, content, terms).await?;
         // Section 9.7.1: 409 if there is no folder for it; some servers say 404.
         if !matches!(
