@@ -13,10 +13,15 @@
 #[path = "flow/support.rs"]
 mod support;
 
+use std::ffi::OsStr;
+use std::path::Path;
 use std::process::Command;
 
+use device_pki::KeyPair;
 use metadata_schema::name::RoleName;
-use repo_tool::{SignerChange, silent};
+use metadata_schema::time::Timestamp;
+use repo_tool::remote::FolderRemote;
+use repo_tool::{Repository, SignerChange, silent};
 
 use support::{World, image, product, release, sign_and_publish, signers};
 
@@ -24,11 +29,7 @@ use support::{World, image, product, release, sign_and_publish, signers};
 #[ignore = "needs python-tuf"]
 fn python_tuf_refreshes_and_downloads() {
     // The client goes by the clock of the machine, so the repository has to live now.
-    let since = std::time::SystemTime::UNIX_EPOCH
-        .elapsed()
-        .unwrap()
-        .as_secs();
-    let now = metadata_schema::time::Timestamp::from_unix_seconds(i64::try_from(since).unwrap());
+    let now = clock();
     let (mut world, repository, [alice, bob, carol]) = World::published_at(now);
     for (number, version) in [(1, "1.0.0"), (2, "1.1.0+build.7")] {
         repository
@@ -57,19 +58,8 @@ fn python_tuf_refreshes_and_downloads() {
     repository.refresh(now, true).unwrap();
     world.verify(now).unwrap();
 
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python_tuf.py");
-    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let output = Command::new(python)
-        .arg(script)
-        .arg(world.folder.path().join("published"))
-        .arg(&lists[0].path)
-        .output()
-        .unwrap();
-    let (out, error) = (
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
-    assert!(output.status.success(), "{out}\n{error}");
+    let published = world.folder.path().join("published");
+    let out = reads(&published, &lists[0].path);
     for wanted in [
         "root 2",
         "targets 2",
@@ -79,5 +69,73 @@ fn python_tuf_refreshes_and_downloads() {
         "pki/",
     ] {
         assert!(out.contains(wanted), "{wanted} is not in {out}");
+    }
+}
+
+/// What python-tuf says when it refreshes and downloads from a published folder, from its first root on.
+fn reads(published: &Path, other: &str) -> String {
+    python("python_tuf.py", &[published.as_os_str(), other.as_ref()])
+}
+
+fn python(script: &str, arguments: &[&OsStr]) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let output = Command::new(python)
+        .arg(folder.join(script))
+        .args(arguments)
+        .output()
+        .unwrap();
+    let out = String::from_utf8(output.stdout).unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{out}\n{error}");
+    out
+}
+
+fn clock() -> Timestamp {
+    let since = std::time::SystemTime::UNIX_EPOCH
+        .elapsed()
+        .unwrap()
+        .as_secs();
+    Timestamp::from_unix_seconds(i64::try_from(since).unwrap())
+}
+
+#[test]
+#[ignore = "needs python-tuf"]
+fn a_repository_of_python_tuf_is_carried_on() {
+    for form in [&["consistent"][..0], &["plain"]] {
+        let theirs = tempfile::tempdir().unwrap();
+        let old = theirs.path().join("old");
+        let arguments = std::iter::once(old.as_os_str()).chain(form.iter().map(OsStr::new));
+        python("python_tuf_makes.py", &arguments.collect::<Vec<_>>());
+        // By its clock, what it made a moment ago is from now.
+        let now = clock();
+        let mut world = World::at(now);
+        let [alice, bob, carol] = ["Alice", "Bob", "Carol"].map(|name| world.person(name));
+        let plan = world.plan(&[&alice, &bob, &carol], 2);
+        let from = FolderRemote::new(&old);
+        let folder = world.folder.path().to_owned();
+        let entropy = &mut world.entropy;
+        let (repository, imported) =
+            Repository::import(&folder, &from, &plan, now, entropy, &silent).unwrap();
+        let numbers = (imported.old_root, imported.old_targets, imported.files);
+        assert_eq!(numbers, (2, 4, 1));
+        let key = KeyPair::load(&old.join("root.pem"), None).unwrap();
+        repository.sign(&key.into_tuf_signer().unwrap()).unwrap();
+        sign_and_publish(&repository, &[&alice, &bob], now);
+        repository
+            .stage_release(&release("1.0.0", &image(1)), now, &silent)
+            .unwrap();
+        sign_and_publish(&repository, &[&bob, &carol], now);
+        repository.refresh(now, true).unwrap();
+        world.verify(now).unwrap();
+        let out = reads(repository.layout().published(), "fw.bin");
+        for wanted in [
+            "root 3",
+            "targets 5",
+            "router-x/stable.release.json",
+            "fw.bin 24000",
+        ] {
+            assert!(out.contains(wanted), "{wanted} is not in {out}");
+        }
     }
 }
