@@ -13,10 +13,10 @@ use std::error::Error;
 use std::fs::{self, File};
 use std::io::{BufWriter, Read, Write};
 
-use firmware_delta::format::{HEADER_LEN, Header, StreamKind};
+use firmware_delta::format::{Codecs, HEADER_LEN, Header, StreamKind};
 use firmware_delta::{
-    Applier, DiffOptions, Expectation, Limits, SeekImage, VerifiedOld, diff, full, inspect,
-    verify_old,
+    Applier, DiffOptions, Expectation, Limits, SeekImage, StreamCodec, VerifiedOld, diff, full,
+    inspect, verify_old,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -40,7 +40,12 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn make_delta(old: &str, new: &str, payload: &str) -> Result<(), Box<dyn Error>> {
     let (old, new) = (fs::read(old)?, fs::read(new)?);
     let mut to = BufWriter::new(File::create(payload)?);
-    let built = diff(&old, &new, &DiffOptions::default(), &mut to, &|_| {})?;
+    let mut options = DiffOptions::default();
+    if std::env::var_os("LZMA2").is_some() {
+        options.codec = StreamCodec::Lzma2;
+    }
+    options.containers = Codecs::KNOWN;
+    let built = diff(&old, &new, &options, &mut to, &|_| {})?;
     println!("{} bytes, {} frames", built.payload.length, built.frames);
     Ok(())
 }

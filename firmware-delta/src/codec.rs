@@ -6,6 +6,9 @@ use crate::format::frame::{Fault, Stream, StreamKind};
 
 pub(crate) const STORED: u8 = 0;
 pub(crate) const ZSTD: u8 = 1;
+/// Raw LZMA2; the dictionary is as long as [`lzma2_dictionary`] says.
+#[cfg(feature = "xz")]
+pub(crate) const LZMA2: u8 = 2;
 
 /// Decoders that are set up once and used for every frame.
 pub(crate) struct Decoder {
@@ -48,6 +51,12 @@ impl Decoder {
                     .decompress_to_buffer(stream.encoded, to.as_mut_slice());
                 to.truncate(written.unwrap_or(0));
             }
+            #[cfg(feature = "xz")]
+            LZMA2 => {
+                to.resize(length, 0);
+                let written = lzma2(stream.encoded, to);
+                to.truncate(written.unwrap_or(0));
+            }
             found => {
                 return Err(FrameFault::Codec {
                     stream: kind.name(),
@@ -63,4 +72,28 @@ impl Decoder {
         }
         Ok(())
     }
+}
+
+/// How many bytes were written into `to`; `None` if `encoded` is not of as many.
+#[cfg(feature = "xz")]
+fn lzma2(encoded: &[u8], to: &mut [u8]) -> Option<usize> {
+    use liblzma::stream::{Action, Filters, LzmaOptions, Status, Stream};
+    let mut options = LzmaOptions::new_preset(0).ok()?;
+    options.dict_size(lzma2_dictionary(to.len()));
+    let mut filters = Filters::new();
+    filters.lzma2(&options);
+    let mut stream = Stream::new_raw_decoder(&filters).ok()?;
+    let ended = stream.process(encoded, to, Action::Finish).ok()?;
+    let whole = stream.total_in() == u64::try_from(encoded.len()).ok()?;
+    let written = usize::try_from(stream.total_out()).ok()?;
+    (ended == Status::StreamEnd && whole).then_some(written)
+}
+
+/// The dictionary of a stream that decodes to `length` bytes: the next power of two, at least 4 KiB. So a
+/// reader never needs more than twice a frame.
+#[cfg(feature = "xz")]
+pub(crate) fn lzma2_dictionary(length: usize) -> u32 {
+    u32::try_from(length.next_power_of_two())
+        .unwrap_or(u32::MAX)
+        .max(4096)
 }

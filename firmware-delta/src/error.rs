@@ -44,6 +44,16 @@ pub enum PatchError {
         /// Bit set of the codecs known here.
         known: u32,
     },
+    /// The payload packs blocks with another edition of a library, which would pack them to other bytes.
+    #[error("payload packs blocks with {library} of edition {needed}, this reader has {known}")]
+    OtherLibrary {
+        /// Which library.
+        library: &'static str,
+        /// The edition that the payload was made with; 0 if it says none.
+        needed: u16,
+        /// The edition that is built in; 0 if the payload should not need it.
+        known: u16,
+    },
     /// A field of the authenticated header makes no sense.
     #[error("payload header: {field} is {found}, expected {expected}")]
     HeaderField {
@@ -272,6 +282,22 @@ pub enum FrameFault {
         /// The declared length.
         expected: u64,
     },
+    /// A block of the old image does not unpack to the length that the recipe declares.
+    #[error("block at offset {offset} of the old image does not unpack to {expected} bytes")]
+    Unpack {
+        /// Where in the old image it is.
+        offset: u64,
+        /// The declared length.
+        expected: u64,
+    },
+    /// A block does not pack to the length that the recipe declares.
+    #[error("segment {segment} does not pack to {expected} bytes")]
+    Pack {
+        /// Index of the segment within the frame.
+        segment: u64,
+        /// The declared length.
+        expected: u64,
+    },
     /// A number in the control stream is cut off, too long, or not in its shortest form.
     #[error("control stream has a bad number at byte {at}")]
     Number {
@@ -319,8 +345,10 @@ impl PatchError {
             }
             Self::Truncated { .. } => "the download stopped early: resume it",
             Self::TrailingBytes { .. } => "the mirror appends bytes: use another one",
-            Self::UnsupportedVersion { .. } | Self::UnsupportedCodecs { .. } => {
-                "install an update in between that brings a newer updater, or publish for this reader's version"
+            Self::UnsupportedVersion { .. }
+            | Self::UnsupportedCodecs { .. }
+            | Self::OtherLibrary { .. } => {
+                "use the full payload, install an update in between that brings a newer updater, or publish for this reader's version"
             }
             Self::AboveLimit { .. } => {
                 "publish with smaller frames, or raise the limits of this receiver"

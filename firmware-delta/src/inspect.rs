@@ -2,12 +2,14 @@
 
 use std::io::{self, Read};
 
+use crate::blocks::BlockCodec;
 use crate::chain::{Link, authenticate};
 use crate::codec::Decoder;
 use crate::digest::sha256;
 use crate::error::{FrameFault, PatchError};
 use crate::format::control::Entries;
 use crate::format::frame::{Body, Frame, Stream, StreamKind, Streams, check_copy};
+use crate::format::recipe::{Recipe, Segment, Sums};
 use crate::format::{HEADER_LEN, Header, PayloadKind};
 use crate::limits::max_frame_bytes;
 
@@ -36,6 +38,23 @@ impl Summary {
         for stream in self.frames.iter().filter_map(|frame| frame.stream(kind)) {
             sum.encoded = sum.encoded.saturating_add(stream.encoded);
             sum.decoded = sum.decoded.saturating_add(stream.decoded);
+            sum.lzma2 = sum.lzma2.saturating_add(stream.lzma2);
+        }
+        sum
+    }
+
+    /// What the recipes of all frames come to. Frames of zeros and unchanged pieces count too.
+    #[must_use]
+    pub fn segments(&self) -> SegmentSummary {
+        let mut sum = SegmentSummary::default();
+        for frame in &self.frames {
+            match frame {
+                FrameSummary::Zero { output } => sum.zeros = sum.zeros.saturating_add(*output),
+                FrameSummary::Copy { output, .. } => {
+                    sum.copied = sum.copied.saturating_add(*output);
+                }
+                FrameSummary::Streams { segments, .. } => sum.add(segments),
+            }
         }
         sum
     }
@@ -73,6 +92,10 @@ pub enum FrameSummary {
         output: u64,
         /// Entries of the control stream.
         entries: u64,
+        /// The recipe: blocks of the old image to unpack, pieces to pack, copies and zeros.
+        recipe: StreamSummary,
+        /// What it says.
+        segments: SegmentSummary,
         /// The control stream.
         control: StreamSummary,
         /// The add stream: its decoded length is the number of bytes that are copied and changed.
@@ -97,10 +120,50 @@ impl FrameSummary {
     #[must_use]
     pub fn stream(&self, kind: StreamKind) -> Option<StreamSummary> {
         match (self, kind) {
+            (Self::Streams { recipe, .. }, StreamKind::Recipe) => Some(*recipe),
             (Self::Streams { control, .. }, StreamKind::Control) => Some(*control),
             (Self::Streams { add, .. }, StreamKind::Add) => Some(*add),
             (Self::Streams { extra, .. }, StreamKind::Extra) => Some(*extra),
             _ => None,
+        }
+    }
+}
+
+/// What the recipe of a frame comes to, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SegmentSummary {
+    /// Decoded bytes that go into the new image as they are.
+    pub plain: u64,
+    /// Bytes that are copied from the old image as they are.
+    pub copied: u64,
+    /// Zeros.
+    pub zeros: u64,
+    /// Decoded bytes that are packed.
+    pub unpacked: u64,
+    /// What they are packed to.
+    pub packed: u64,
+    /// Bytes that blocks of the old image unpack to.
+    pub sources: u64,
+    /// `unpacked` by library: zlib, Zstandard, liblzma.
+    pub packed_by: [u64; 3],
+    /// `sources` by library.
+    pub sources_by: [u64; 3],
+}
+
+impl SegmentSummary {
+    fn add(&mut self, other: &Self) {
+        let numbers = [
+            (&mut self.plain, other.plain),
+            (&mut self.copied, other.copied),
+            (&mut self.zeros, other.zeros),
+            (&mut self.unpacked, other.unpacked),
+            (&mut self.packed, other.packed),
+            (&mut self.sources, other.sources),
+        ];
+        let packed_by = self.packed_by.iter_mut().zip(other.packed_by);
+        let sources_by = self.sources_by.iter_mut().zip(other.sources_by);
+        for (sum, more) in numbers.into_iter().chain(packed_by).chain(sources_by) {
+            *sum = sum.saturating_add(more);
         }
     }
 }
@@ -112,6 +175,8 @@ pub struct StreamSummary {
     pub encoded: u64,
     /// Decoded.
     pub decoded: u64,
+    /// What of `decoded` is LZMA2.
+    pub lzma2: u64,
 }
 
 /// Reads a payload from its first byte to its last and says what it is made of. The chain is checked from the
@@ -228,10 +293,14 @@ impl Reader<'_> {
                 FrameSummary::Copy { output, old_offset }
             }
             Body::Streams(streams) => {
-                let entries = entries(&streams, header, decoder, control).map_err(malformed)?;
+                let (segments, space) =
+                    segments(&streams, output, header, decoder, control).map_err(malformed)?;
+                let entries = entries(&streams, space, decoder, control).map_err(malformed)?;
                 FrameSummary::Streams {
                     output,
                     entries,
+                    segments,
+                    recipe: stream(&streams.recipe),
                     control: stream(&streams.control),
                     add: stream(&streams.add),
                     extra: stream(&streams.extra),
@@ -289,15 +358,71 @@ impl Reader<'_> {
     }
 }
 
+/// What the recipe says, and how long the space is that copies read from.
+fn segments(
+    streams: &Streams<'_>,
+    output: u64,
+    header: &Header,
+    decoder: &mut Decoder,
+    bytes: &mut Vec<u8>,
+) -> Result<(SegmentSummary, u64), FrameFault> {
+    decoder.decode(&streams.recipe, StreamKind::Recipe, bytes)?;
+    let old_length = header.old.map_or(0, |old| old.length);
+    let sums = Sums {
+        output,
+        decoded: streams.unpacked.into(),
+        most: header.frame_output.into(),
+        old_length,
+    };
+    let recipe = Recipe::parse(bytes, sums)?;
+    let mut sum = SegmentSummary {
+        plain: if recipe.is_plain() { output } else { 0 },
+        ..SegmentSummary::default()
+    };
+    for source in recipe.sources() {
+        sum.sources = sum.sources.saturating_add(source.unpacked.into());
+        count(&mut sum.sources_by, source.codec, source.unpacked.into());
+    }
+    let mut segments = recipe.segments(old_length);
+    while let Some(segment) = segments.next()? {
+        let (to, length) = match segment {
+            Segment::Plain { length } => (&mut sum.plain, length),
+            Segment::Copy { length, .. } => (&mut sum.copied, length),
+            Segment::Zero { length } => (&mut sum.zeros, length),
+            Segment::Pack {
+                length,
+                packed,
+                packing,
+            } => {
+                sum.packed = sum.packed.saturating_add(packed);
+                count(&mut sum.packed_by, packing.codec(), length);
+                (&mut sum.unpacked, length)
+            }
+        };
+        *to = to.saturating_add(length);
+    }
+    Ok((sum, old_length.saturating_add(sum.sources)))
+}
+
+/// Adds `bytes` to what is counted for a library.
+fn count(by: &mut [u64; 3], codec: BlockCodec, bytes: u64) {
+    let [zlib, zstd, xz] = by;
+    let sum = match codec {
+        BlockCodec::Zlib => zlib,
+        BlockCodec::Zstd => zstd,
+        BlockCodec::Xz => xz,
+    };
+    *sum = sum.saturating_add(bytes);
+}
+
 fn entries(
     streams: &Streams<'_>,
-    header: &Header,
+    space: u64,
     decoder: &mut Decoder,
     control: &mut Vec<u8>,
 ) -> Result<u64, FrameFault> {
     decoder.decode(&streams.control, StreamKind::Control, control)?;
-    let old_length = header.old.map_or(0, |old| old.length);
-    let mut entries = Entries::parse(control, old_length)?;
+    let mut entries = Entries::parse(control, space)?;
     let mut count = 0_u64;
     while entries.next()?.is_some() {
         count = count.saturating_add(1);
@@ -309,5 +434,9 @@ fn stream(stream: &Stream<'_>) -> StreamSummary {
     StreamSummary {
         encoded: u64::try_from(stream.encoded.len()).unwrap_or(u64::MAX),
         decoded: stream.decoded_length.into(),
+        lzma2: match stream.codec {
+            2 => stream.decoded_length.into(),
+            _ => 0,
+        },
     }
 }

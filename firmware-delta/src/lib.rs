@@ -18,6 +18,9 @@
 //! Memory is bounded by [`Limits`], never by a number that a payload names: about four times the
 //! frame size, so 4 MiB with frames of 1 MiB, whatever the size of the images.
 //!
+//! Images of compressed blocks (squashfs) are compared unpacked, and the device packs what changed again, bit for bit:
+//! [`DiffOptions::containers`]. What a device can pack is a choice of features: `zlib`, `xz`, `zstd-blocks`.
+//!
 //! # Example
 //!
 //! ```
@@ -47,9 +50,11 @@
 #![warn(clippy::arithmetic_side_effects)]
 
 mod apply;
+mod blocks;
 mod chain;
 mod checkpoint;
 mod codec;
+mod cost;
 mod digest;
 mod error;
 mod expectation;
@@ -63,9 +68,10 @@ mod diff;
 
 pub use apply::{Applied, Applier, Progress};
 pub use checkpoint::{CHECKPOINT_LEN, Checkpoint};
+pub use cost::Cost;
 pub use error::{FrameFault, PatchError};
 pub use expectation::{Expectation, ImageId};
-pub use inspect::{FrameSummary, StreamSummary, Summary, inspect};
+pub use inspect::{FrameSummary, SegmentSummary, StreamSummary, Summary, inspect};
 pub use limits::{
     DEFAULT_FRAME_OUTPUT, Limits, MAX_FRAME_BYTES, MAX_FRAME_OUTPUT, MAX_IMAGE_LENGTH,
     MAX_RUN_OUTPUT, MIN_FRAME_OUTPUT,
@@ -73,4 +79,4 @@ pub use limits::{
 pub use old::{OldImage, SeekImage, VerifiedOld, hash_image, verify_old};
 
 #[cfg(feature = "diff")]
-pub use diff::{Built, DiffError, DiffOptions, DiffProgress, DiffStage, diff, full};
+pub use diff::{Built, DiffError, DiffOptions, DiffProgress, DiffStage, StreamCodec, diff, full};

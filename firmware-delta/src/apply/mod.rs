@@ -2,6 +2,7 @@
 
 mod output;
 mod progress;
+mod sources;
 mod state;
 mod window;
 

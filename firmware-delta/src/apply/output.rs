@@ -2,35 +2,54 @@
 
 use std::io::Write;
 
+use crate::apply::sources::Sources;
 use crate::apply::window::Window;
+use crate::blocks::Packer;
 use crate::codec::Decoder;
 use crate::digest::Running;
 use crate::error::{FrameFault, PatchError};
 use crate::format::control::Entries;
 use crate::format::frame::{Body, Fault, Frame, StreamKind, Streams, check_copy};
+use crate::format::recipe::{Recipe, Segment, Sums};
 use crate::limits::PIECE;
 use crate::old::VerifiedOld;
 
 /// Buffers that are kept from frame to frame, none of them longer than a frame's output (and a little).
 pub(super) struct Output {
     decoder: Decoder,
+    recipe: Vec<u8>,
     control: Vec<u8>,
     add: Vec<u8>,
     extra: Vec<u8>,
+    /// What add, extra and the old image come to.
     image: Vec<u8>,
+    /// What of it was packed, one segment behind the other.
+    packed: Vec<u8>,
+    /// Where pieces go through that stay as they are.
+    piece: Vec<u8>,
     window: Window,
+    sources: Sources,
+    packer: Packer,
+    /// Most bytes that a frame decodes to.
+    frame_output: u32,
 }
 
 impl Output {
-    pub(super) fn new(decoder: Decoder) -> Self {
-        let [control, add, extra, image] = [const { Vec::new() }; 4];
+    pub(super) fn new(decoder: Decoder, frame_output: u32) -> Self {
+        let [recipe, control, add, extra, image, packed, piece] = [const { Vec::new() }; 7];
         Self {
             decoder,
+            recipe,
             control,
             add,
             extra,
             image,
+            packed,
+            piece,
             window: Window::new(),
+            sources: Sources::default(),
+            packer: Packer::default(),
+            frame_output,
         }
     }
 
@@ -43,87 +62,231 @@ impl Output {
         written: &mut Running,
         new: &mut dyn Write,
     ) -> Result<(), PatchError> {
+        let malformed = |fault| PatchError::frame(index, fault);
+        let mut sink = Sink {
+            frame: index,
+            written,
+            new,
+        };
         match &frame.body {
-            Body::Zero => {
-                self.image.clear();
-                self.image.resize(PIECE, 0);
-                self.pieces(index, frame.output, written, new, |_, _| Ok(()))
-            }
+            Body::Zero => sink.zeros(frame.output, &mut self.piece),
             Body::Copy { old_offset } => {
-                check_copy(*old_offset, frame.output, old.length())
-                    .map_err(|fault| PatchError::frame(index, fault))?;
-                self.image.resize(PIECE.max(self.image.len()), 0);
-                self.pieces(index, frame.output, written, new, |done, piece| {
-                    old.read_at(old_offset.saturating_add(done), piece)
-                })
+                check_copy(*old_offset, frame.output, old.length()).map_err(malformed)?;
+                sink.copy(*old_offset, frame.output, old, &mut self.piece)
             }
             Body::Streams(streams) => {
-                self.decode(streams, frame.output)
-                    .map_err(|fault| PatchError::frame(index, fault))?;
-                self.combine(index, old)?;
-                append(index, &self.image, written, new)
+                self.decode(streams).map_err(malformed)?;
+                let recipe = std::mem::take(&mut self.recipe);
+                let done = self.streams(index, frame.output, &recipe, old, &mut sink);
+                self.recipe = recipe;
+                done
             }
         }
     }
 
-    /// Writes `output` bytes piece by piece; `fill` makes a piece, given how many bytes were done before.
-    fn pieces(
+    fn decode(&mut self, streams: &Streams<'_>) -> Fault<()> {
+        for (stream, kind, to) in [
+            (&streams.recipe, StreamKind::Recipe, &mut self.recipe),
+            (&streams.control, StreamKind::Control, &mut self.control),
+            (&streams.add, StreamKind::Add, &mut self.add),
+            (&streams.extra, StreamKind::Extra, &mut self.extra),
+        ] {
+            self.decoder.decode(stream, kind, to)?;
+        }
+        self.image.clear();
+        self.image
+            .reserve_exact(usize::try_from(streams.unpacked).unwrap_or(0));
+        Ok(())
+    }
+
+    /// Everything that can be refused is made before the first byte is written.
+    fn streams(
         &mut self,
         index: u64,
         output: u64,
-        written: &mut Running,
-        new: &mut dyn Write,
-        mut fill: impl FnMut(u64, &mut [u8]) -> Result<(), PatchError>,
+        recipe: &[u8],
+        old: &mut VerifiedOld<'_>,
+        sink: &mut Sink<'_>,
     ) -> Result<(), PatchError> {
-        let mut done = 0_u64;
-        while done < output {
-            let left = usize::try_from(output.saturating_sub(done)).unwrap_or(PIECE);
-            let length = left.min(PIECE);
-            let piece = self.image.get_mut(..length).unwrap_or_default();
-            fill(done, piece)?;
-            append(index, piece, written, new)?;
-            done = done.saturating_add(u64::try_from(length).unwrap_or(u64::MAX));
+        let sums = Sums {
+            output,
+            decoded: u64::try_from(self.add.len().saturating_add(self.extra.len()))
+                .unwrap_or(u64::MAX),
+            most: self.frame_output.into(),
+            old_length: old.length(),
+        };
+        let recipe =
+            Recipe::parse(recipe, sums).map_err(|fault| PatchError::frame(index, fault))?;
+        self.combine(index, &recipe, old)?;
+        if recipe.is_plain() {
+            return sink.append(&self.image);
         }
-        Ok(())
+        self.pack(&recipe, old.length())
+            .map_err(|fault| PatchError::frame(index, fault))?;
+        self.segments(&recipe, old, sink)
     }
 
-    fn decode(&mut self, streams: &Streams<'_>, output: u64) -> Fault<()> {
-        self.decoder
-            .decode(&streams.control, StreamKind::Control, &mut self.control)?;
-        self.decoder
-            .decode(&streams.add, StreamKind::Add, &mut self.add)?;
-        self.decoder
-            .decode(&streams.extra, StreamKind::Extra, &mut self.extra)?;
-        self.image.clear();
-        self.image
-            .reserve_exact(usize::try_from(output).unwrap_or(0));
-        Ok(())
-    }
-
-    /// Puts the streams and the old image together. Their lengths add up to the output, so what is checked is
+    /// Puts the streams and the old image together. Their lengths add up to what the recipe takes, so what is checked is
     /// that the entries use up both streams, no less and no more.
-    fn combine(&mut self, index: u64, old: &mut VerifiedOld<'_>) -> Result<(), PatchError> {
+    fn combine(
+        &mut self,
+        index: u64,
+        recipe: &Recipe<'_>,
+        old: &mut VerifiedOld<'_>,
+    ) -> Result<(), PatchError> {
         let malformed = |fault| PatchError::frame(index, fault);
         let mut add = self.add.as_slice();
         let mut extra = self.extra.as_slice();
-        let mut entries = Entries::parse(&self.control, old.length()).map_err(malformed)?;
+        self.sources.begin(recipe.sources());
+        let end = old.length();
+        let space = end.saturating_add(self.sources.length());
+        let mut entries = Entries::parse(&self.control, space).map_err(malformed)?;
         while let Some(entry) = entries.next().map_err(malformed)? {
             let change = split(&mut add, entry.copy, "copies of a frame").map_err(malformed)?;
             let literal =
                 split(&mut extra, entry.extra, "literals of a frame").map_err(malformed)?;
             let from = self.image.len();
             self.image.extend_from_slice(change);
-            let copied = self.image.get_mut(from..).unwrap_or_default();
+            // The part in the old image is added at once, the part in blocks is put down.
+            let inside = usize::try_from(end.saturating_sub(entry.old_offset));
+            let inside = inside.unwrap_or(usize::MAX).min(change.len());
+            let behind = change.len().saturating_sub(inside);
+            let to = from.saturating_add(inside);
+            let copied = self.image.get_mut(from..to).unwrap_or_default();
             if !copied.is_empty() {
                 self.window.add_old(old, entry.old_offset, copied)?;
             }
             self.image.extend_from_slice(literal);
+            let block = entry.old_offset.saturating_sub(end);
+            if behind > 0 && self.sources.put_down(block, to, behind) {
+                self.sources
+                    .settle(index, recipe.sources(), old, &mut self.image)?;
+            }
         }
+        self.sources
+            .settle(index, recipe.sources(), old, &mut self.image)?;
         for (part, rest) in [("add stream", add), ("extra stream", extra)] {
             if !rest.is_empty() {
                 let found = u64::try_from(rest.len()).unwrap_or(u64::MAX);
                 return Err(malformed(FrameFault::LeftOver { part, found }));
             }
+        }
+        Ok(())
+    }
+
+    /// Packs what the recipe says is packed.
+    fn pack(&mut self, recipe: &Recipe<'_>, old_length: u64) -> Fault<()> {
+        self.packed.clear();
+        let mut rest = self.image.as_slice();
+        let mut segments = recipe.segments(old_length);
+        let mut count = 0_u64;
+        while let Some(segment) = segments.next()? {
+            let bytes = split(&mut rest, segment.decoded(), "decoded bytes of a segment")?;
+            if let Segment::Pack {
+                packed, packing, ..
+            } = segment
+            {
+                let most = usize::try_from(packed).unwrap_or(0);
+                let end = self.packed.len().saturating_add(most);
+                let done = self.packer.pack(packing, bytes, most, &mut self.packed);
+                if !done || self.packed.len() != end {
+                    return Err(FrameFault::Pack {
+                        segment: count,
+                        expected: packed,
+                    });
+                }
+            }
+            count = count.saturating_add(1);
+        }
+        Ok(())
+    }
+
+    fn segments(
+        &mut self,
+        recipe: &Recipe<'_>,
+        old: &mut VerifiedOld<'_>,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), PatchError> {
+        let index = sink.frame;
+        let malformed = |fault| PatchError::frame(index, fault);
+        let mut image = self.image.as_slice();
+        let mut packed = self.packed.as_slice();
+        let mut segments = recipe.segments(old.length());
+        while let Some(segment) = segments.next().map_err(malformed)? {
+            let bytes = split(&mut image, segment.decoded(), "decoded bytes of a segment")
+                .map_err(malformed)?;
+            match segment {
+                Segment::Plain { .. } => sink.append(bytes)?,
+                Segment::Pack { packed: length, .. } => {
+                    let bytes = split(&mut packed, length, "packed bytes of a segment")
+                        .map_err(malformed)?;
+                    sink.append(bytes)?;
+                }
+                Segment::Zero { length } => sink.zeros(length, &mut self.piece)?,
+                Segment::Copy { length, old_offset } => {
+                    sink.copy(old_offset, length, old, &mut self.piece)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where the output of a frame goes.
+struct Sink<'a> {
+    frame: u64,
+    written: &'a mut Running,
+    new: &'a mut dyn Write,
+}
+
+impl Sink<'_> {
+    fn append(&mut self, bytes: &[u8]) -> Result<(), PatchError> {
+        let offset = self.written.length();
+        self.new
+            .write_all(bytes)
+            .map_err(|source| PatchError::WriteNew {
+                frame: self.frame,
+                offset,
+                source,
+            })?;
+        self.written.update(bytes);
+        Ok(())
+    }
+
+    fn zeros(&mut self, length: u64, piece: &mut Vec<u8>) -> Result<(), PatchError> {
+        piece.clear();
+        piece.resize(PIECE, 0);
+        self.pieces(length, piece, |_, _| Ok(()))
+    }
+
+    fn copy(
+        &mut self,
+        old_offset: u64,
+        length: u64,
+        old: &mut VerifiedOld<'_>,
+        piece: &mut Vec<u8>,
+    ) -> Result<(), PatchError> {
+        piece.resize(PIECE, 0);
+        self.pieces(length, piece, |done, piece| {
+            old.read_at(old_offset.saturating_add(done), piece)
+        })
+    }
+
+    /// Writes `output` bytes piece by piece; `fill` makes a piece, given how many bytes were done before.
+    fn pieces(
+        &mut self,
+        output: u64,
+        buffer: &mut [u8],
+        mut fill: impl FnMut(u64, &mut [u8]) -> Result<(), PatchError>,
+    ) -> Result<(), PatchError> {
+        let mut done = 0_u64;
+        while done < output {
+            let left = usize::try_from(output.saturating_sub(done)).unwrap_or(PIECE);
+            let length = left.min(PIECE);
+            let piece = buffer.get_mut(..length).unwrap_or_default();
+            fill(done, piece)?;
+            self.append(piece)?;
+            done = done.saturating_add(u64::try_from(length).unwrap_or(u64::MAX));
         }
         Ok(())
     }
@@ -141,21 +304,4 @@ fn split<'a>(stream: &mut &'a [u8], length: u64, field: &'static str) -> Fault<&
         })?;
     *stream = rest;
     Ok(front)
-}
-
-fn append(
-    frame: u64,
-    bytes: &[u8],
-    written: &mut Running,
-    new: &mut dyn Write,
-) -> Result<(), PatchError> {
-    let offset = written.length();
-    new.write_all(bytes)
-        .map_err(|source| PatchError::WriteNew {
-            frame,
-            offset,
-            source,
-        })?;
-    written.update(bytes);
-    Ok(())
 }

@@ -54,7 +54,7 @@ impl<'a> Frames<'a> {
             frame: 0,
             payload_offset: HEADER_LEN.try_into().unwrap_or(u64::MAX),
             written: Running::new(),
-            output: Output::new(Decoder::new(header.codecs)?),
+            output: Output::new(Decoder::new(header.codecs)?, header.frame_output),
             header,
         };
         // The header has been checked for everything but this: an empty image ends the payload.

@@ -1,55 +1,82 @@
 //! Turns one piece of the plan into the bytes of a frame, but for its link.
 
-use zstd::bulk::Compressor;
-
-use crate::codec::{STORED, ZSTD};
-use crate::diff::plan::{Piece, PieceEntry};
+use crate::diff::container::{NewSpace, OldPart, OldSpace};
+use crate::diff::plan::{Piece, Placed, part_of};
 use crate::diff::seal::Unlinked;
+use crate::diff::streams::Compressor;
 use crate::diff::{DiffError, DiffOptions};
+use crate::format::Codecs;
 use crate::format::control::{self, Entry};
 use crate::format::frame::{KIND_COPY, KIND_STREAMS, KIND_ZERO};
+use crate::format::recipe::{self, Segment, Source};
+use crate::format::varint;
+use crate::limits::{CONTROL_SLACK, max_recipe_bytes};
 
-/// One worker's compressor.
+/// What frames are made from.
+#[derive(Clone, Copy)]
+pub(super) struct Images<'a> {
+    /// The new image as it is.
+    pub(super) image: &'a [u8],
+    /// Length of the old image as it is.
+    pub(super) old_length: usize,
+    pub(super) old: &'a OldSpace<'a>,
+    pub(super) new: &'a NewSpace<'a>,
+}
+
+/// One worker's compressors.
 pub(super) struct Encoder {
-    zstd: Compressor<'static>,
+    compressor: Compressor,
+    frame_output: u32,
 }
 
 impl Encoder {
     pub(super) fn new(options: &DiffOptions) -> Result<Self, DiffError> {
-        let zstd =
-            Compressor::new(options.level).map_err(|source| DiffError::Compress { source })?;
-        Ok(Self { zstd })
+        Ok(Self {
+            compressor: Compressor::new(options)?,
+            frame_output: options.frame_output,
+        })
     }
 
-    /// Encodes `piece`.
+    /// Encodes `piece`: one frame, or more in the unlikely case that it has more details than a frame can hold.
     pub(super) fn piece(
         &mut self,
         piece: &Piece,
-        old: &[u8],
-        new: &[u8],
-    ) -> Result<Unlinked, DiffError> {
-        let output = wide(piece.output());
-        match piece {
-            Piece::Zero { .. } => Ok(zero(output)),
-            Piece::Copy { old_offset, .. } => {
+        images: Images<'_>,
+    ) -> Result<Vec<Unlinked>, DiffError> {
+        let output = wide(piece.output);
+        match piece.segments.as_slice() {
+            [Segment::Zero { .. }] => return Ok(vec![zero(output)]),
+            [Segment::Copy { old_offset, .. }] => {
                 let mut body = head(KIND_COPY, output);
-                body.extend_from_slice(&wide(*old_offset).to_le_bytes());
-                Ok(Unlinked { body })
+                varint::put(&mut body, *old_offset);
+                return Ok(vec![Unlinked::plain(body)]);
             }
-            Piece::Streams {
-                new_offset,
-                entries,
-                ..
-            } => {
-                let new = new.get(*new_offset..).unwrap_or_default();
-                let streams = Streams::of(entries, old, new);
-                // Never so with copies worth making; a reader would refuse it.
-                if wide(streams.control.len()) > output {
-                    return self.literal(new.get(..piece.output()).unwrap_or_default().to_vec());
-                }
-                self.streams(output, &streams)
-            }
+            _ => {}
         }
+        let sources: Vec<&OldPart> = piece
+            .sources
+            .iter()
+            .filter_map(|index| images.old.parts.get(*index))
+            .collect();
+        let streams = Streams::of(piece, &sources, images);
+        let most_control = wide(piece.decoded).saturating_add(CONTROL_SLACK.into());
+        // Never so with copies worth making; a reader would refuse it.
+        if wide(streams.recipe.len()) > max_recipe_bytes(self.frame_output).into()
+            || wide(streams.control.len()) > most_control
+        {
+            return self.literals(piece, images.image);
+        }
+        let mut frame = self.streams(output, &streams)?;
+        frame.codecs = frame.codecs.with(packers(piece, &sources));
+        Ok(vec![frame])
+    }
+
+    fn literals(&mut self, piece: &Piece, image: &[u8]) -> Result<Vec<Unlinked>, DiffError> {
+        let end = piece.image_offset.saturating_add(piece.output);
+        let bytes = image.get(piece.image_offset..end).unwrap_or_default();
+        let most = usize::try_from(self.frame_output).unwrap_or(usize::MAX);
+        let frames = bytes.chunks(most.max(1));
+        frames.map(|bytes| self.literal(bytes.to_vec())).collect()
     }
 
     /// Encodes a frame of nothing but literal bytes.
@@ -62,90 +89,169 @@ impl Encoder {
         };
         let streams = Streams {
             control: control::emit(&[entry]),
-            add: Vec::new(),
             extra: bytes,
+            ..Streams::default()
         };
         self.streams(output, &streams)
     }
 
     fn streams(&mut self, output: u64, streams: &Streams) -> Result<Unlinked, DiffError> {
-        let mut body = head(KIND_STREAMS, output);
+        let mut frame = Unlinked::plain(head(KIND_STREAMS, output));
         let mut encoded_streams = Vec::new();
-        for stream in [&streams.control, &streams.add, &streams.extra] {
-            let packed = self.zstd.compress(stream);
-            let packed = packed.map_err(|source| DiffError::Compress { source })?;
-            // Stored if compression does not pay: so a frame is never longer than its bound.
-            let (codec, encoded) = if packed.len() < stream.len() {
-                (ZSTD, &packed)
-            } else {
-                (STORED, stream)
-            };
-            body.push(codec);
-            body.extend_from_slice(&narrow(encoded.len())?.to_le_bytes());
-            body.extend_from_slice(&narrow(stream.len())?.to_le_bytes());
-            encoded_streams.extend_from_slice(encoded);
+        for stream in [
+            &streams.recipe,
+            &streams.control,
+            &streams.add,
+            &streams.extra,
+        ] {
+            let packed = self.compressor.stream(stream)?;
+            frame.body.push(packed.codec);
+            varint::put(&mut frame.body, wide(packed.bytes.len()));
+            if packed.is_compressed() {
+                varint::put(&mut frame.body, wide(stream.len()));
+            }
+            frame.codecs = frame.codecs.with(packed.codecs());
+            encoded_streams.extend_from_slice(&packed.bytes);
         }
-        body.append(&mut encoded_streams);
-        Ok(Unlinked { body })
+        frame.body.append(&mut encoded_streams);
+        Ok(frame)
     }
+}
+
+/// What a reader needs for the blocks of a frame.
+fn packers(piece: &Piece, sources: &[&OldPart]) -> Codecs {
+    let unpacked = sources.iter().filter_map(|part| part.block);
+    let packed = piece.segments.iter().filter_map(|segment| match segment {
+        Segment::Pack { packing, .. } => Some(packing.codec()),
+        _ => None,
+    });
+    let all = unpacked.map(|(_, codec)| codec).chain(packed);
+    all.fold(Codecs::STORED, |codecs, codec| codecs.with(codec.bit()))
 }
 
 /// A frame of `output` zeros.
 pub(super) fn zero(output: u64) -> Unlinked {
-    Unlinked {
-        body: head(KIND_ZERO, output),
-    }
+    Unlinked::plain(head(KIND_ZERO, output))
 }
 
 /// The decoded streams of one frame.
+#[derive(Default)]
 struct Streams {
+    recipe: Vec<u8>,
     control: Vec<u8>,
     add: Vec<u8>,
     extra: Vec<u8>,
 }
 
 impl Streams {
-    /// `new` begins with the output of the frame.
-    fn of(entries: &[PieceEntry], old: &[u8], mut new: &[u8]) -> Self {
-        let mut add = Vec::new();
-        let mut extra = Vec::new();
-        let mut control = Vec::with_capacity(entries.len());
-        for entry in entries {
+    fn of(piece: &Piece, sources: &[&OldPart], images: Images<'_>) -> Self {
+        let mut streams = Self::default();
+        let mut control = Vec::with_capacity(piece.entries.len());
+        let places = Places::of(sources, images);
+        for Placed { new_offset, entry } in &piece.entries {
+            let new = images.new.bytes.get(*new_offset..).unwrap_or_default();
             let (copied, rest) = new.split_at_checked(entry.copy).unwrap_or((new, &[]));
-            let (literal, rest) = rest.split_at_checked(entry.extra).unwrap_or((rest, &[]));
-            let from = old.get(entry.old_offset..).unwrap_or_default();
-            add.extend(
-                copied
-                    .iter()
-                    .zip(from)
-                    .map(|(new, old)| new.wrapping_sub(*old)),
-            );
-            extra.extend_from_slice(literal);
-            new = rest;
-            control.push(Entry {
-                copy: wide(entry.copy),
-                extra: wide(entry.extra),
-                old_offset: wide(entry.old_offset),
-            });
+            let literal = rest.get(..entry.extra).unwrap_or_default();
+            let from = images.old.bytes.get(entry.old_offset..).unwrap_or_default();
+            let change = copied.iter().zip(from);
+            streams
+                .add
+                .extend(change.map(|(new, old)| new.wrapping_sub(*old)));
+            streams.extra.extend_from_slice(literal);
+            places.copy(&mut control, entry.old_offset, entry.copy);
+            match control.last_mut() {
+                Some(last) => last.extra = last.extra.saturating_add(wide(entry.extra)),
+                None => control.push(Entry {
+                    copy: 0,
+                    extra: wide(entry.extra),
+                    old_offset: 0,
+                }),
+            }
         }
+        streams.control = control::emit(&control);
+        let listed: Vec<Source> = sources.iter().filter_map(|part| source(part)).collect();
+        streams.recipe = recipe::emit(&listed, &piece.segments);
+        streams
+    }
+}
+
+fn source(part: &OldPart) -> Option<Source> {
+    let (packed, codec) = part.block?;
+    Some(Source {
+        offset: wide(part.offset),
+        packed: u32::try_from(packed).ok()?,
+        unpacked: u32::try_from(part.length).ok()?,
+        codec,
+    })
+}
+
+/// Where the pieces of the old space are for a frame: in the old image, or behind its end.
+struct Places<'a> {
+    parts: &'a [OldPart],
+    /// Start in the old space and in the frame's, of every source.
+    sources: Vec<(usize, usize)>,
+}
+
+impl<'a> Places<'a> {
+    fn of(sources: &[&OldPart], images: Images<'a>) -> Self {
+        let mut at = images.old_length;
+        let place = |part: &&OldPart| {
+            let start = at;
+            at = at.saturating_add(part.length);
+            (part.start, start)
+        };
         Self {
-            control: control::emit(&control),
-            add,
-            extra,
+            parts: &images.old.parts,
+            sources: sources.iter().map(place).collect(),
+        }
+    }
+
+    /// Appends the entries that copy `length` bytes from `from` on of the old space: one for each part of it, but
+    /// that parts which lie behind each other for the frame as well need only one.
+    fn copy(&self, entries: &mut Vec<Entry>, mut from: usize, length: usize) {
+        let end = from.saturating_add(length);
+        let mut index = part_of(self.parts, from);
+        let mut fresh = true;
+        while let Some(part) = self.parts.get(index).filter(|_| from < end) {
+            let inside = from.saturating_sub(part.start);
+            let length = part
+                .length
+                .saturating_sub(inside)
+                .min(end.saturating_sub(from));
+            let start = match part.block {
+                None => part.offset,
+                Some(_) => self
+                    .sources
+                    .binary_search_by_key(&part.start, |source| source.0)
+                    .ok()
+                    .and_then(|at| self.sources.get(at))
+                    .map_or(0, |source| source.1),
+            };
+            let old_offset = wide(start.saturating_add(inside));
+            let length = wide(length);
+            match entries.last_mut() {
+                Some(last) if !fresh && last.old_offset.saturating_add(last.copy) == old_offset => {
+                    last.copy = last.copy.saturating_add(length);
+                }
+                _ => entries.push(Entry {
+                    copy: length,
+                    extra: 0,
+                    old_offset,
+                }),
+            }
+            fresh = false;
+            from = part.start.saturating_add(part.length);
+            index = index.saturating_add(1);
         }
     }
 }
 
 fn head(kind: u8, output: u64) -> Vec<u8> {
     let mut body = vec![kind];
-    body.extend_from_slice(&output.to_le_bytes());
+    varint::put(&mut body, output);
     body
 }
 
 fn wide(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
-}
-
-fn narrow(length: usize) -> Result<u32, DiffError> {
-    u32::try_from(length).map_err(|_| DiffError::TooLong)
 }

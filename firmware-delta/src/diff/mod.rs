@@ -1,13 +1,14 @@
 //! The host side: makes payloads.
 //!
 //! ```text
-//! old, new -> matches (suffix array, one segment of new at a time) -> plan (what goes into which frame)
+//! old, new -> spaces (containers unpacked) -> matches (suffix array, one segment of new at a time) -> plan (what goes into which frame)
 //!          -> encoded frames (in parallel) -> sealed from the last to the first, then written
 //! ```
 //!
 //! The same inputs and options give the same bytes, whatever the number of threads: work is cut by fixed
 //! sizes, never by the number of workers. Threads are those of the rayon pool that the call runs in.
 
+mod container;
 mod encode;
 mod error;
 mod extend;
@@ -18,6 +19,7 @@ mod options;
 mod plan;
 mod runs;
 mod seal;
+mod streams;
 
 use std::io::Write;
 
@@ -27,7 +29,7 @@ use encode::Encoder;
 pub use error::DiffError;
 pub use full::full;
 use options::Counter;
-pub use options::{DiffOptions, DiffProgress, DiffStage};
+pub use options::{DiffOptions, DiffProgress, DiffStage, StreamCodec};
 pub use seal::Built;
 use seal::Images;
 
@@ -49,29 +51,40 @@ pub fn diff(
     progress: &(dyn Fn(DiffProgress) + Sync),
 ) -> Result<Built, DiffError> {
     options.check()?;
-    let (ids, ops) = rayon::join(
+    let (ids, prepared) = rayon::join(
         || rayon::join(|| ImageId::of(old), || ImageId::of(new)),
-        || matcher::matches(old, new, progress),
+        || {
+            let unpacking = Counter::new(DiffStage::Unpack, new.len(), progress);
+            let most = usize::try_from(options.frame_output).unwrap_or(usize::MAX);
+            let (old, new_space) = container::unpack(old, new, most, options.containers);
+            unpacking.add(new.len());
+            let ops = matcher::matches(&old.bytes, &new_space.bytes, progress)?;
+            Ok::<_, DiffError>((old, new_space, ops))
+        },
     );
-    let ops = ops?;
-    let plan = plan::plan(old, new, &ops, options.frame_output);
+    let (old_space, new_space, ops) = prepared?;
+    let plan = plan::plan(&old_space, &new_space, &ops, options.frame_output);
+    let images = encode::Images {
+        image: new,
+        old_length: old.len(),
+        old: &old_space,
+        new: &new_space,
+    };
     let counter = Counter::new(DiffStage::Compress, new.len(), progress);
     let frames = plan
         .par_iter()
         .map_init(
             || Encoder::new(options),
             |encoder, piece| {
-                let frame = encoder
-                    .as_mut()
-                    .map_err(|error| error.again())?
-                    .piece(piece, old, new);
-                counter.add(piece.output());
+                let encoder = encoder.as_mut().map_err(|error| error.again())?;
+                let frame = encoder.piece(piece, images);
+                counter.add(piece.output);
                 frame
             },
         )
         .collect::<Result<Vec<_>, _>>()?;
     seal::seal(
-        frames,
+        frames.into_iter().flatten().collect(),
         Images {
             old: Some(ids.0),
             new: ids.1,

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::diff::DiffError;
+use crate::format::Codecs;
 use crate::limits::{DEFAULT_FRAME_OUTPUT, MAX_FRAME_OUTPUT, MIN_FRAME_OUTPUT};
 
 /// How a payload is made. The defaults suit devices with a few megabytes to spare.
@@ -14,6 +15,22 @@ pub struct DiffOptions {
     pub frame_output: u32,
     /// Zstandard level: 1 to 22, 19 by default. It costs time here, not on the device.
     pub level: i32,
+    /// How streams are compressed.
+    pub codec: StreamCodec,
+    /// Of which blocks images (squashfs) are compared unpacked: a tenth of the size, and the device packs what changed
+    /// again. By default of those that the updater for devices can pack, zlib and xz; [`Codecs::STORED`] is none.
+    pub containers: Codecs,
+}
+
+/// How streams are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum StreamCodec {
+    /// Zstandard, which every reader knows and decodes fast.
+    #[default]
+    Zstd,
+    /// LZMA2 where it is clearly smaller, usually by a tenth; it decodes at a tenth of the speed.
+    Lzma2,
 }
 
 impl Default for DiffOptions {
@@ -21,6 +38,8 @@ impl Default for DiffOptions {
         Self {
             frame_output: DEFAULT_FRAME_OUTPUT,
             level: 19,
+            codec: StreamCodec::Zstd,
+            containers: Codecs::ZLIB_BLOCKS.with(Codecs::XZ_BLOCKS),
         }
     }
 }
@@ -54,6 +73,8 @@ fn in_range(option: &'static str, found: i64, least: i64, most: i64) -> Result<(
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DiffStage {
+    /// Taking images of compressed blocks apart; jumps from nothing to all.
+    Unpack,
     /// Sorting the suffixes of the old image; jumps from nothing to all.
     Index,
     /// Looking for pieces of the old image in the new one.

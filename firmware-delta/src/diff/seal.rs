@@ -46,6 +46,18 @@ pub(super) struct Images {
 /// A frame without its link: the link of a frame covers the frame behind it, so it is made last.
 pub(super) struct Unlinked {
     pub(super) body: Vec<u8>,
+    /// What a reader needs for it.
+    pub(super) codecs: Codecs,
+}
+
+impl Unlinked {
+    /// A frame that needs nothing.
+    pub(super) fn plain(body: Vec<u8>) -> Self {
+        Self {
+            body,
+            codecs: Codecs::STORED,
+        }
+    }
 }
 
 /// Writes the payload of `frames`. They are all held until the first one is known, for its digest is in the header.
@@ -60,14 +72,16 @@ pub(super) fn seal(
     let mut length = u64::try_from(HEADER_LEN).map_err(|_| DiffError::TooLong)?;
     let mut next = Link::END;
     let mut sealed = Vec::with_capacity(frames.len());
+    let mut codecs = Codecs::STORED;
     for frame in frames.into_iter().rev() {
         let bytes = linked(&next, &frame.body);
         next = Link::to(&bytes).ok_or(DiffError::TooLong)?;
         length = length.saturating_add(next.length.into());
         sealed.push(bytes);
+        codecs = codecs.with(frame.codecs);
     }
     let header = Header {
-        codecs: Codecs::KNOWN,
+        codecs,
         frame_output: options.frame_output,
         frames: count,
         payload_length: length,

@@ -2,6 +2,7 @@
 
 use crate::error::FrameFault;
 use crate::format::frame::Fault;
+use crate::format::varint;
 
 /// What is left of a slice, front to back.
 #[derive(Clone, Copy)]
@@ -42,6 +43,12 @@ impl<'a> Bytes<'a> {
 
     pub(crate) fn u32(&mut self, field: &'static str) -> Fault<u32> {
         self.array(field).map(u32::from_le_bytes)
+    }
+
+    /// A number of the control stream's form.
+    pub(crate) fn number(&mut self, field: &'static str) -> Fault<u64> {
+        let left = self.0.len();
+        varint::take(&mut self.0).ok_or_else(|| short(field, 1, left.min(1)))
     }
 
     pub(crate) fn u64(&mut self, field: &'static str) -> Fault<u64> {

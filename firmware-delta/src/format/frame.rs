@@ -3,15 +3,16 @@
 use std::fmt;
 
 use crate::chain::{Authentic, Link};
+use crate::codec::STORED;
 use crate::error::FrameFault;
 use crate::format::bytes::Bytes;
-use crate::limits::{CONTROL_SLACK, MAX_RUN_OUTPUT};
+use crate::limits::{CONTROL_SLACK, MAX_RUN_OUTPUT, max_recipe_bytes};
 
 /// Shorthand for what reading a part of a frame gives.
 pub(crate) type Fault<T> = Result<T, FrameFault>;
 
-/// Bytes before the body: link, kind, output length.
-pub(crate) const FRAME_HEAD_LEN: usize = Link::LEN + 1 + 8;
+/// Fewest bytes of a frame: link, kind, output length.
+pub(crate) const FRAME_HEAD_LEN: usize = Link::LEN + 1 + 1;
 
 pub(crate) const KIND_ZERO: u8 = 0;
 pub(crate) const KIND_COPY: u8 = 1;
@@ -20,6 +21,8 @@ pub(crate) const KIND_STREAMS: u8 = 2;
 /// The streams of a decoded frame, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StreamKind {
+    /// Which blocks of the old image to unpack, and what of the output is packed again, copied or zero.
+    Recipe,
     /// Which pieces to copy and how many literal bytes follow each.
     Control,
     /// What to add, byte by byte and modulo 256, to the copied pieces.
@@ -30,10 +33,11 @@ pub enum StreamKind {
 
 impl StreamKind {
     /// All of them, in the order in which a frame has them.
-    pub const ALL: [Self; 3] = [Self::Control, Self::Add, Self::Extra];
+    pub const ALL: [Self; 4] = [Self::Recipe, Self::Control, Self::Add, Self::Extra];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::Recipe => "recipe",
             Self::Control => "control",
             Self::Add => "add",
             Self::Extra => "extra",
@@ -68,9 +72,12 @@ pub(crate) enum Body<'a> {
 
 #[derive(Debug)]
 pub(crate) struct Streams<'a> {
+    pub(crate) recipe: Stream<'a>,
     pub(crate) control: Stream<'a>,
     pub(crate) add: Stream<'a>,
     pub(crate) extra: Stream<'a>,
+    /// What add and extra decode to together: at most the header's frame output.
+    pub(crate) unpacked: u32,
 }
 
 /// One stream as it stands in a frame.
@@ -84,7 +91,7 @@ pub(crate) struct Stream<'a> {
 impl<'a> Frame<'a> {
     /// Takes apart the bytes of an authenticated frame.
     ///
-    /// `frame_output` is what the header allows a decoded frame to yield, `left` what the new image
+    /// `frame_output` is what the header allows a frame to decode to, `left` what the new image
     /// still lacks.
     pub(crate) fn parse(bytes: &Authentic<'a>, frame_output: u32, left: u64) -> Fault<Self> {
         let mut at = Bytes::new(bytes.bytes());
@@ -93,25 +100,21 @@ impl<'a> Frame<'a> {
             sha256: at.array("link")?,
         };
         let kind = at.u8("kind")?;
-        let output = at.u64("output length")?;
-        let most = if kind == KIND_STREAMS {
-            frame_output.into()
-        } else {
-            MAX_RUN_OUTPUT
-        };
-        if output == 0 || output > left.min(most) {
+        let output = at.number("output length")?;
+        let most = left.min(MAX_RUN_OUTPUT);
+        if output == 0 || output > most {
             return Err(FrameFault::Length {
                 field: "output length",
-                expected: left.min(most),
+                expected: most,
                 found: output,
             });
         }
         let body = match kind {
             KIND_ZERO => Body::Zero,
             KIND_COPY => Body::Copy {
-                old_offset: at.u64("old offset")?,
+                old_offset: at.number("old offset")?,
             },
-            KIND_STREAMS => Body::Streams(Streams::parse(&mut at, output)?),
+            KIND_STREAMS => Body::Streams(Streams::parse(&mut at, output, frame_output)?),
             found => return Err(FrameFault::Kind { found }),
         };
         match at.rest().len() {
@@ -125,21 +128,41 @@ impl<'a> Frame<'a> {
 }
 
 impl<'a> Streams<'a> {
-    fn parse(at: &mut Bytes<'a>, output: u64) -> Fault<Self> {
+    fn parse(at: &mut Bytes<'a>, output: u64, frame_output: u32) -> Fault<Self> {
+        let recipe = StreamHead::parse(at)?;
         let control = StreamHead::parse(at)?;
         let add = StreamHead::parse(at)?;
         let extra = StreamHead::parse(at)?;
         // Checked before anything is decoded: these are the lengths that buffers are made for.
-        let most_control = output.saturating_add(CONTROL_SLACK.into());
-        if u64::from(control.decoded_length) > most_control {
-            return Err(FrameFault::Length {
-                field: "decoded length of the control stream",
-                expected: most_control,
-                found: control.decoded_length.into(),
-            });
+        let sum = add.decoded_length.saturating_add(extra.decoded_length);
+        let most_control = sum.saturating_add(CONTROL_SLACK.into());
+        let bounds = [
+            (
+                "decoded length of the recipe",
+                max_recipe_bytes(frame_output).into(),
+                recipe.decoded_length,
+            ),
+            (
+                "decoded length of the control stream",
+                most_control,
+                control.decoded_length,
+            ),
+            (
+                "decoded length of the add and extra streams",
+                frame_output.into(),
+                sum,
+            ),
+        ];
+        for (field, expected, found) in bounds {
+            if found > expected {
+                return Err(FrameFault::Length {
+                    field,
+                    expected,
+                    found,
+                });
+            }
         }
-        let sum = u64::from(add.decoded_length).saturating_add(extra.decoded_length.into());
-        if sum != output {
+        if recipe.decoded_length == 0 && sum != output {
             return Err(FrameFault::Length {
                 field: "decoded length of the add and extra streams",
                 expected: output,
@@ -147,9 +170,12 @@ impl<'a> Streams<'a> {
             });
         }
         Ok(Self {
+            recipe: recipe.stream(at, StreamKind::Recipe)?,
             control: control.stream(at, StreamKind::Control)?,
             add: add.stream(at, StreamKind::Add)?,
             extra: extra.stream(at, StreamKind::Extra)?,
+            // Lossless: it was compared with the frame output.
+            unpacked: u32::try_from(sum).unwrap_or(u32::MAX),
         })
     }
 }
@@ -169,16 +195,30 @@ pub(crate) fn check_copy(offset: u64, length: u64, old_length: u64) -> Fault<()>
 /// What says what a stream is: codec, encoded and decoded length.
 struct StreamHead {
     codec: u8,
-    encoded_length: u32,
-    decoded_length: u32,
+    encoded_length: u64,
+    decoded_length: u64,
 }
 
 impl StreamHead {
     fn parse(at: &mut Bytes<'_>) -> Fault<Self> {
+        let codec = at.u8("codec")?;
+        let encoded_length = at.number("encoded length")?;
+        // What is stored is as long as it is.
+        let decoded_length = match codec {
+            STORED => encoded_length,
+            _ => at.number("decoded length")?,
+        };
+        if codec != STORED && decoded_length <= encoded_length {
+            return Err(FrameFault::Length {
+                field: "encoded length of a compressed stream, which is shorter than what it decodes to",
+                expected: decoded_length.saturating_sub(1),
+                found: encoded_length,
+            });
+        }
         Ok(Self {
-            codec: at.u8("codec")?,
-            encoded_length: at.u32("encoded length")?,
-            decoded_length: at.u32("decoded length")?,
+            codec,
+            encoded_length,
+            decoded_length,
         })
     }
 
@@ -188,7 +228,8 @@ impl StreamHead {
         let encoded = at.take(kind.name(), length)?;
         Ok(Stream {
             codec: self.codec,
-            decoded_length: self.decoded_length,
+            // Every caller has bounded it by a 32-bit number.
+            decoded_length: u32::try_from(self.decoded_length).unwrap_or(u32::MAX),
             encoded,
         })
     }

@@ -17,7 +17,16 @@ pub const HEADER_LEN: usize = 192;
 pub const MAGIC: [u8; 8] = *b"\x89FWPAY\r\n";
 
 /// Format version that this crate reads and writes.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
+
+/// Version of container recipes.
+const RECIPE: u16 = 1;
+
+/// What packs a block has to be the library that the publisher tried it with, or one that is known to compress to the
+/// same bytes: these numbers change whenever the bytes do. Zstandard's is its version (1.5.7): they differ often.
+const ZLIB_EDITION: u16 = 1;
+const ZSTD_EDITION: u16 = 10507;
+const LZMA_EDITION: u16 = 1;
 
 /// Whether a payload needs an old image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,8 +55,53 @@ impl Codecs {
     pub const STORED: Self = Self(1);
     /// A Zstandard frame (RFC 8878) without dictionary: bit 1.
     pub const ZSTD: Self = Self(2);
-    /// What this reader knows.
-    pub const KNOWN: Self = Self(Self::STORED.0 | Self::ZSTD.0);
+    /// LZMA2 without a container: bit 2.
+    pub const LZMA2: Self = Self(4);
+    /// Blocks packed by zlib: bit 8.
+    pub const ZLIB_BLOCKS: Self = Self(1 << 8);
+    /// Blocks packed by Zstandard: bit 9.
+    pub const ZSTD_BLOCKS: Self = Self(1 << 9);
+    /// Blocks packed by liblzma as xz: bit 10.
+    pub const XZ_BLOCKS: Self = Self(1 << 10);
+    /// What this reader knows, as it was built.
+    pub const KNOWN: Self = Self(
+        Self::STORED.0
+            | Self::ZSTD.0
+            | if cfg!(feature = "zlib") {
+                Self::ZLIB_BLOCKS.0
+            } else {
+                0
+            }
+            | if cfg!(feature = "zstd-blocks") {
+                Self::ZSTD_BLOCKS.0
+            } else {
+                0
+            }
+            | if cfg!(feature = "xz") {
+                Self::LZMA2.0 | Self::XZ_BLOCKS.0
+            } else {
+                0
+            },
+    );
+
+    /// Those of both.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether all of `other` are in it.
+    #[must_use]
+    pub fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Those that pack blocks, and which edition of its library each needs.
+    const PACKERS: [(Self, &'static str, u16); 3] = [
+        (Self::ZLIB_BLOCKS, "zlib", ZLIB_EDITION),
+        (Self::ZSTD_BLOCKS, "Zstandard", ZSTD_EDITION),
+        (Self::XZ_BLOCKS, "liblzma", LZMA_EDITION),
+    ];
 
     /// The bits as they are in the header.
     #[must_use]
@@ -128,11 +182,17 @@ impl Header {
             sha256: [0; 32],
         };
         let old = self.old.unwrap_or(none);
-        let parts: [&[u8]; 14] = [
+        let packers = Codecs::PACKERS.map(|(codec, _, edition)| {
+            if self.codecs.has(codec) { edition } else { 0 }.to_le_bytes()
+        });
+        let recipe = if packers == [[0; 2]; 3] { 0 } else { RECIPE };
+        let parts: [&[u8]; 17] = [
             &MAGIC,
             &VERSION.to_le_bytes(),
             &[u8::from(self.old.is_some()), 0],
-            &[0; 8], // prediction model, container recipe, flags: none yet
+            &[0; 2], // prediction model: none yet
+            &recipe.to_le_bytes(),
+            &[0; 4], // flags: none yet
             &self.codecs.0.to_le_bytes(),
             &self.frame_output.to_le_bytes(),
             &self.frames.to_le_bytes(),
@@ -143,6 +203,7 @@ impl Header {
             &self.new.sha256,
             &self.first.length.to_le_bytes(),
             &self.first.sha256,
+            packers.as_flattened(),
         ];
         let mut bytes = [0; HEADER_LEN];
         for (to, from) in bytes
@@ -171,6 +232,7 @@ struct Fields {
     old: ImageId,
     new: ImageId,
     first: Link,
+    packers: [u16; 3],
     tail_is_zero: bool,
 }
 
@@ -200,6 +262,11 @@ fn fields(bytes: &[u8; HEADER_LEN]) -> Result<Fields, FrameFault> {
             length: at.u32("first frame")?,
             sha256: at.array("first frame")?,
         },
+        packers: [
+            at.u16("edition of zlib")?,
+            at.u16("edition of Zstandard")?,
+            at.u16("edition of liblzma")?,
+        ],
         tail_is_zero: at.rest().iter().all(|byte| *byte == 0),
     })
 }
@@ -211,13 +278,24 @@ impl Fields {
         }
         known("format", self.version, VERSION)?;
         known("prediction model", self.prediction, 0)?;
-        known("container recipe", self.recipe, 0)?;
+        known("container recipe", self.recipe, RECIPE)?;
         if self.codecs & !Codecs::KNOWN.0 != 0 {
             let known = Codecs::KNOWN.0;
             return Err(PatchError::UnsupportedCodecs {
                 needed: self.codecs,
                 known,
             });
+        }
+        for ((codec, library, edition), found) in Codecs::PACKERS.into_iter().zip(self.packers) {
+            let used = Codecs(self.codecs).has(codec);
+            let expected = if used { edition } else { 0 };
+            if found != expected {
+                return Err(PatchError::OtherLibrary {
+                    library,
+                    needed: found,
+                    known: expected,
+                });
+            }
         }
         self.check_values()?;
         let old = match self.kind {
@@ -242,11 +320,17 @@ impl Fields {
         };
         let empty = self.new.length == 0;
         let longest = max_frame_bytes(self.frame_output);
-        let rules: [(bool, &'static str, &'static str, u64); 12] = [
+        let rules: [(bool, &'static str, &'static str, u64); 13] = [
             (
-                self.version != 0,
+                (self.recipe == RECIPE) == (self.packers != [0; 3]),
+                "container recipe",
+                "1 if blocks are packed, or 0",
+                self.recipe.into(),
+            ),
+            (
+                self.version == VERSION,
                 "format version",
-                "1",
+                "2",
                 self.version.into(),
             ),
             (

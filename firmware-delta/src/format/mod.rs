@@ -7,6 +7,7 @@ pub(crate) mod bytes;
 pub(crate) mod control;
 pub(crate) mod frame;
 mod header;
+pub(crate) mod recipe;
 pub(crate) mod varint;
 
 pub use crate::chain::Link;

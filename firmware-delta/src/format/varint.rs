@@ -28,7 +28,7 @@ pub(crate) fn take(bytes: &mut &[u8]) -> Option<u64> {
 }
 
 /// Appends `value` to `to`.
-#[cfg(any(feature = "diff", test))]
+#[cfg(any(feature = "diff", feature = "xz", test))]
 pub(crate) fn put(to: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         let [low, ..] = value.to_le_bytes();

@@ -57,7 +57,7 @@ impl Forge {
             sha256: [0; 32],
         });
         let mut header = Vec::new();
-        header.extend(b"\x89FWPAY\r\n\x01\x00");
+        header.extend(b"\x89FWPAY\r\n\x02\x00");
         header.extend([u8::from(self.old.is_some()), 0]);
         header.extend([0; 8]);
         header.extend(self.codecs.to_le_bytes());
@@ -93,11 +93,11 @@ impl Forge {
 }
 
 pub(crate) fn zero(output: u64) -> Vec<u8> {
-    [&[0][..], &output.to_le_bytes()].concat()
+    [vec![0], varint(output)].concat()
 }
 
 pub(crate) fn copy(output: u64, old_offset: u64) -> Vec<u8> {
-    [&[1][..], &output.to_le_bytes(), &old_offset.to_le_bytes()].concat()
+    [vec![1], varint(output), varint(old_offset)].concat()
 }
 
 /// A stream as it is put into a frame.
@@ -119,16 +119,21 @@ pub(crate) fn stored(bytes: &[u8]) -> Stream {
     }
 }
 
+/// A frame without a recipe.
 pub(crate) fn streams(output: u64, [control, add, extra]: [Stream; 3]) -> Vec<u8> {
-    let mut body = [&[2][..], &output.to_le_bytes()].concat();
-    for stream in [&control, &add, &extra] {
+    recipe_frame(output, &[stored(&[]), control, add, extra])
+}
+
+pub(crate) fn recipe_frame(output: u64, streams: &[Stream; 4]) -> Vec<u8> {
+    let mut body = [vec![2], varint(output)].concat();
+    for stream in streams {
         body.push(stream.codec);
-        body.extend(stream.encoded_length.to_le_bytes());
-        body.extend(stream.decoded_length.to_le_bytes());
+        body.extend(varint(stream.encoded_length.into()));
+        if stream.codec != 0 {
+            body.extend(varint(stream.decoded_length.into()));
+        }
     }
-    [control, add, extra]
-        .iter()
-        .for_each(|stream| body.extend(&stream.bytes));
+    streams.iter().for_each(|stream| body.extend(&stream.bytes));
     body
 }
 

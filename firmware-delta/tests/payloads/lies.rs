@@ -82,38 +82,37 @@ fn lying_control_streams() {
 #[test]
 fn lying_frames() {
     let good = || frame(&control(&[(4, 2, 5)]), &[0; 4], b"xy");
+    // Kind, output; codec and length of the recipe, control, add and extra streams; then these.
     let with = |at: usize, bytes: &[u8]| {
         let mut body = good();
-        body[at..at + bytes.len()].copy_from_slice(bytes);
+        body.splice(at..=at, bytes.iter().copied());
         body
     };
-    let max = u64::MAX.to_le_bytes();
+    let max = varint(u64::MAX);
     let cases: Vec<(&str, Vec<u8>)> = vec![
         ("unknown kind", with(0, &[3])),
         ("no output", zero(0)),
         ("more output than is left", zero(13)),
         ("output of 64 bits", zero(u64::MAX)),
-        (
-            "less output than its streams have",
-            with(1, &5_u64.to_le_bytes()),
-        ),
+        ("less output than its streams have", with(1, &[5])),
         ("streams of 64 bits", with(1, &max)),
         ("copy behind the end", copy(6, 5)),
         ("copy at the end of 64 bits", copy(6, u64::MAX)),
-        ("copy frame cut off", copy(6, 0)[..12].to_vec()),
+        ("copy frame cut off", vec![1, 6]),
         ("nothing behind the link", vec![]),
         ("only a kind", vec![2]),
-        ("unknown codec", with(9, &[2])),
-        ("codec far out", with(9, &[255])),
-        ("encoded length too long", with(10, &u32::MAX.to_le_bytes())),
-        ("encoded length too short", with(10, &1_u32.to_le_bytes())),
+        ("unknown codec", with(4, &[3, 4, 5])),
+        ("codec far out", with(4, &[255, 4, 5])),
+        ("stored stream too long", with(5, &varint(1 << 31))),
+        ("stored stream too short", with(5, &[1])),
+        ("compressed to more than it is", with(4, &[1, 4])),
+        ("huge recipe", [&[2, 6, 1, 1][..], &max].concat()),
         (
-            "stored stream of another length",
-            with(14, &5_u32.to_le_bytes()),
+            "huge control stream",
+            with(4, &[&[1, 1][..], &max].concat()),
         ),
-        ("huge control stream", with(14, &u32::MAX.to_le_bytes())),
-        ("huge add stream", with(23, &u32::MAX.to_le_bytes())),
-        ("huge extra stream", with(32, &u32::MAX.to_le_bytes())),
+        ("huge add stream", with(6, &[&[1, 1][..], &max].concat())),
+        ("huge extra stream", with(8, &[&[1, 1][..], &max].concat())),
         ("bytes left over", [good(), vec![0]].concat()),
     ];
     for (name, body) in cases {
@@ -260,16 +259,21 @@ fn counts_and_lengths_have_to_end_together() {
 #[test]
 fn lying_headers() {
     let two = 2_u16.to_le_bytes().to_vec();
+    let three = 3_u16.to_le_bytes().to_vec();
     let cases: Vec<(&str, usize, Vec<u8>)> = vec![
         ("magic", 0, vec![0]),
-        ("version above", 8, two.clone()),
+        ("version above", 8, three),
+        ("version below", 8, vec![1, 0]),
         ("version 0", 8, vec![0, 0]),
         ("kind", 10, vec![2]),
         ("reserved", 11, vec![1]),
         ("prediction model", 12, two.clone()),
         ("container recipe", 14, two),
         ("flags", 16, vec![0, 0, 0, 1]),
-        ("codecs", 20, vec![7]),
+        ("codecs", 20, vec![0, 8]),
+        ("recipes without packers", 14, vec![1, 0]),
+        ("packers without recipes", 20, vec![3, 1, 0, 0]),
+        ("zlib of an edition without use", 160, vec![1, 0]),
         ("frame output 0", 24, vec![0; 4]),
         ("frame output above", 24, vec![0xff; 4]),
         ("no frames", 28, vec![0; 8]),
@@ -290,8 +294,8 @@ fn lying_headers() {
                 "version above",
                 PatchError::UnsupportedVersion {
                     part: "format",
-                    needed: 2,
-                    known: 1,
+                    needed: 3,
+                    known: 2,
                 },
             ) => {}
             (
@@ -299,14 +303,20 @@ fn lying_headers() {
                 PatchError::UnsupportedVersion {
                     part,
                     needed: 2,
-                    known: 0,
+                    known: 0 | 1,
                 },
             ) if part == name => {}
             (
                 "codecs",
                 PatchError::UnsupportedCodecs {
-                    needed: 7,
-                    known: 3,
+                    needed: 0x800,
+                    known: 0x707,
+                },
+            ) => {}
+            (
+                "packers without recipes" | "zlib of an edition without use",
+                PatchError::OtherLibrary {
+                    library: "zlib", ..
                 },
             ) => {}
             ("old length", PatchError::HeaderField { .. } | PatchError::WrongImage { .. }) => {}

@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod containers;
 mod forge;
 mod lies;
 mod resume;

@@ -2,8 +2,8 @@
 
 use std::sync::Mutex;
 
-use firmware_delta::format::{PayloadKind, StreamKind};
-use firmware_delta::{DiffError, DiffOptions, DiffStage, FrameSummary, diff, inspect};
+use firmware_delta::format::{Codecs, PayloadKind, StreamKind};
+use firmware_delta::{DiffError, DiffOptions, DiffStage, FrameSummary, StreamCodec, diff, inspect};
 use proptest::prelude::*;
 
 use crate::support::{Numbers, apply, make_delta, make_full, options, small_pair};
@@ -116,12 +116,13 @@ fn runs_cost_a_few_bytes_and_no_time() {
         summary.frames.as_slice(),
         [FrameSummary::Copy { old_offset: 0, .. }]
     ));
-    assert_eq!(payload.len(), 192 + 53);
+    // Link, kind, a length of four bytes, an offset of one.
+    assert_eq!(payload.len(), 192 + 36 + 1 + 4 + 1);
     assert_eq!(apply(&payload, &old, built.expectation(), 1000).0, old);
 
     let zeros = vec![0; 5_000_000];
     let (payload, _) = make_full(&zeros, 1 << 16);
-    assert_eq!(payload.len(), 192 + 45);
+    assert_eq!(payload.len(), 192 + 36 + 1 + 4);
 }
 
 #[test]
@@ -163,6 +164,32 @@ fn a_delta_of_a_small_change_is_small() {
 }
 
 #[test]
+fn lzma2_is_smaller_and_comes_back() {
+    let mut numbers = Numbers(4);
+    let mut sum = 0_u32;
+    let mut word = |_| {
+        sum = sum.wrapping_add((numbers.next() % 900) as u32);
+        sum.to_le_bytes()
+    };
+    let words: Vec<u8> = (0..20_000).flat_map(&mut word).collect();
+    let mut lengths = Vec::new();
+    for codec in [StreamCodec::Zstd, StreamCodec::Lzma2] {
+        let mut options = DiffOptions::default();
+        options.codec = codec;
+        let mut payload = Vec::new();
+        let built = diff(&words[..9000], &words, &options, &mut payload, &|_| {}).unwrap();
+        assert!(apply(&payload, &words[..9000], built.expectation(), 5000).0 == words);
+        let header = inspect(&mut payload.as_slice()).unwrap().header;
+        assert_eq!(
+            header.codecs.has(Codecs::LZMA2),
+            codec == StreamCodec::Lzma2
+        );
+        lengths.push(payload.len());
+    }
+    assert!(lengths[1] < lengths[0], "{lengths:?}");
+}
+
+#[test]
 fn progress_reaches_the_end_of_every_stage() {
     let (old, new) = small_pair();
     let seen = Mutex::new(Vec::new());
@@ -170,6 +197,7 @@ fn progress_reaches_the_end_of_every_stage() {
     diff(&old, &new, &options(4096), &mut Vec::new(), &note).unwrap();
     let seen = seen.into_inner().unwrap();
     for stage in [
+        DiffStage::Unpack,
         DiffStage::Index,
         DiffStage::Match,
         DiffStage::Compress,

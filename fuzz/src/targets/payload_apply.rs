@@ -1,7 +1,7 @@
 //! Arbitrary frames under a right chain: what a broken or evil publisher's tool could sign.
 //!
-//! Input: a byte of flags, then for each frame a 16-bit little-endian length and so many bytes of what comes behind the
-//! frame's link. Links, header and digest are made to fit, and the new image is declared as long as the
+//! Input: a byte of flags (1 a delta, 2 small pieces, 4 large frames, 24 which old image), then for each frame a 16-bit
+//! little-endian length and so many bytes of what comes behind the frame's link. Links, header and digest are made to fit, and the new image is declared as long as the
 //! frames say, so that the fuzzer gets to the frames.
 use std::io::Write;
 
@@ -32,9 +32,14 @@ pub fn run(data: &[u8]) {
     let Some((flags, rest)) = data.split_first() else {
         return;
     };
-    let old: Vec<u8> = (0..20_000_u32)
-        .map(|at| (at.wrapping_mul(at) >> 5) as u8)
-        .collect();
+    let old = match flags >> 3 & 3 {
+        0 => (0..20_000_u32)
+            .map(|at| (at.wrapping_mul(at) >> 5) as u8)
+            .collect(),
+        1 => include_bytes!("../../../firmware-delta/tests/data/squashfs-gzip-old.img").to_vec(),
+        2 => include_bytes!("../../../firmware-delta/tests/data/squashfs-xz-old.img").to_vec(),
+        _ => include_bytes!("../../../firmware-delta/tests/data/squashfs-zstd-old.img").to_vec(),
+    };
     let delta = flags & 1 != 0;
     let bodies = bodies(rest);
     let Some(length) = output(&bodies).filter(|length| *length <= MOST) else {
@@ -95,8 +100,14 @@ fn bodies(mut rest: &[u8]) -> Vec<&[u8]> {
 /// Sum of the outputs that the frames declare.
 fn output(bodies: &[&[u8]]) -> Option<u64> {
     bodies.iter().try_fold(0_u64, |sum, body| {
-        let declared = body.get(1..9).and_then(|bytes| bytes.try_into().ok());
-        sum.checked_add(declared.map_or(0, u64::from_le_bytes))
+        let mut declared = 0_u64;
+        for (at, byte) in body.iter().skip(1).take(9).enumerate() {
+            declared |= u64::from(byte & 0x7f) << (7 * at);
+            if byte & 0x80 == 0 {
+                break;
+            }
+        }
+        sum.checked_add(declared)
     })
 }
 

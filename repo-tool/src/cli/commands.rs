@@ -15,6 +15,7 @@ mod keygen;
 mod keys;
 mod merge;
 mod payload;
+mod payload_table;
 mod prune;
 mod publish;
 mod push;

@@ -259,6 +259,7 @@ fn make(
     let mut bytes = Vec::new();
     let built = maker(&mut bytes, &|now: DiffProgress| {
         let stage = match now.stage {
+            DiffStage::Unpack => "unpacking",
             DiffStage::Index => "indexing",
             DiffStage::Match => "comparing",
             DiffStage::Compress => "compressing",
