@@ -101,6 +101,7 @@ mod inventory;
 pub mod keyholder;
 pub mod layout;
 mod lock;
+pub mod loss;
 pub mod merge;
 pub mod online;
 pub mod products;

@@ -6,12 +6,14 @@
 
 mod named;
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
 use device_pki::{Gate, durable};
 use metadata_schema::bins;
 use metadata_schema::envelope::Envelope;
 use metadata_schema::gate::{Certificates, When};
+use metadata_schema::key::{KeyId, PublicKey};
 use metadata_schema::limits::Limits;
 use metadata_schema::name::RoleName;
 use metadata_schema::roles::{RoleKeys, Root, Targets};
@@ -26,8 +28,8 @@ use crate::repository::{Repository, State};
 use crate::staged::stage;
 use crate::trust;
 
-pub(crate) use named::drop_unused;
 pub use named::{ListedRole, ListedSigner};
+pub(crate) use named::{drop_unused, keys_of};
 
 /// A change of the people who sign.
 #[derive(Clone, Debug, Default)]
@@ -78,7 +80,7 @@ impl Repository {
         let gate = self.gate(&state)?;
         let mut problems = Vec::new();
         for role in &roles {
-            problems.extend(draft.problems(role, &gate, now)?);
+            problems.extend(draft.problems(role, change, &gate, now)?);
         }
         Error::all(problems)?;
         self.stage_draft(&state, draft, &gate, now)
@@ -188,7 +190,7 @@ impl Repository {
 }
 
 /// Targets and the products' roles.
-fn signed_roles(targets: &Targets) -> Vec<RoleName> {
+pub(crate) fn signed_roles(targets: &Targets) -> Vec<RoleName> {
     let delegated = targets.delegations.iter().flat_map(|d| &d.roles);
     let names = delegated.map(|role| role.name.clone());
     std::iter::once(RoleName::targets())
@@ -285,7 +287,7 @@ impl Draft<'_> {
         published
             .chain([(&self.root, &self.targets)])
             .filter_map(|(root, targets)| authority(root, targets, role))
-            .any(|by| !named::keys_of(&by, name).is_empty())
+            .any(|by| !keys_of(&by, name).is_empty())
     }
 
     /// Changes the signers of one role.
@@ -306,12 +308,12 @@ impl Draft<'_> {
         };
         for name in &change.remove {
             absent(name)?;
-            let leaving = named::keys_of(&by, name);
+            let leaving = keys_of(&by, name);
             keys.key_ids.retain(|id| !leaving.contains(id));
         }
         for (name, successor) in &change.replace {
             absent(name)?;
-            let leaving = named::keys_of(&by, name);
+            let leaving = keys_of(&by, name);
             keys.key_ids.retain(|id| !leaving.contains(id));
             if self.knows(role, name) {
                 joining.push(successor);
@@ -335,10 +337,7 @@ impl Draft<'_> {
         &mut self,
         role: &RoleName,
     ) -> Option<(
-        &mut std::collections::BTreeMap<
-            metadata_schema::key::KeyId,
-            metadata_schema::key::PublicKey,
-        >,
+        &mut BTreeMap<KeyId, PublicKey>,
         &mut Certificates,
         &mut RoleKeys,
     )> {
@@ -362,7 +361,13 @@ impl Draft<'_> {
     }
 
     /// What would lock the keepers of a role out.
-    fn problems(&self, role: &RoleName, gate: &Gate, now: Timestamp) -> Result<Vec<Error>> {
+    fn problems(
+        &self,
+        role: &RoleName,
+        change: &SignerChange,
+        gate: &Gate,
+        now: Timestamp,
+    ) -> Result<Vec<Error>> {
         let by = authority(&self.root, &self.targets, role).ok_or_else(|| missing(role))?;
         let people: Vec<trust::Person<'_>> = by
             .role
@@ -374,12 +379,14 @@ impl Draft<'_> {
             })
             .collect();
         let threshold = by.role.threshold;
-        Ok(trust::problems(
-            gate,
-            role,
-            &people,
-            threshold,
-            When::At(now),
+        let new = |key: &PublicKey| {
+            let successors = change.replace.iter().map(|(_, successor)| successor);
+            let mut joining = change.add.iter().chain(successors);
+            joining.any(|person| person.key().id() == key.id())
+        };
+        let when = When::At(now);
+        Ok(trust::problems_of(
+            gate, role, &people, threshold, when, &new,
         ))
     }
 }

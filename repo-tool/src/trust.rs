@@ -63,6 +63,19 @@ pub(crate) fn problems(
     threshold: NonZeroU32,
     when: When,
 ) -> Vec<Error> {
+    problems_of(gate, role, people, threshold, when, &|_| true)
+}
+
+/// As [`problems`], where only some of the people are `new`: those who were there before and are not bound any more, because
+/// they are revoked for instance, are no reason against a change; they just do not count.
+pub(crate) fn problems_of(
+    gate: &Gate,
+    role: &RoleName,
+    people: &[Person<'_>],
+    threshold: NonZeroU32,
+    when: When,
+    new: &dyn Fn(&PublicKey) -> bool,
+) -> Vec<Error> {
     let (mut problems, mut unbound) = (Vec::new(), 0_usize);
     let lock_out = |why: String| Error::LockOut {
         role: role.clone(),
@@ -82,6 +95,7 @@ pub(crate) fn problems(
                 }
                 others.push(key);
             }
+            Err(_) if !new(key) => {}
             Err(refusal) => {
                 unbound = unbound.saturating_add(1);
                 problems.push(Error::NotBound {

@@ -164,6 +164,30 @@ fn the_whole_flow_by_commands() {
 }
 
 #[test]
+fn a_loss_is_planned_for() {
+    let desk = Desk::new();
+    desk.init();
+    desk.fails("plan-loss repo --lost carol", 8);
+    desk.sign_and_publish();
+    let text = desk.ok("plan-loss repo --lost carol");
+    for line in [
+        "  root           yes: 2 needed, left alice, bob",
+        "  root v1        follow, to the present root and to a new one",
+        "       repo-tool signers replace repo carol carol-new.pem",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
+    assert!(!text.contains("thief"), "{text}");
+    let text = desk.ok("plan-loss repo --stolen alice --stolen bob --json");
+    let plan: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(plan["roles"][0]["can_sign"], false);
+    assert_eq!(plan["roles"][0]["thief_can_sign"], true);
+    assert_eq!(plan["thief"][0]["reach"], "root");
+    desk.fails("plan-loss repo", 2);
+    desk.fails("plan-loss repo --lost nobody", 2);
+}
+
+#[test]
 fn exit_codes_tell_what_went_wrong() {
     let desk = Desk::new();
     desk.fails("no-such-command", 2);

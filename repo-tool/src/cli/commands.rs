@@ -16,6 +16,7 @@ mod keys;
 mod merge;
 mod payload;
 mod payload_table;
+mod plan_loss;
 mod prune;
 mod publish;
 mod push;
@@ -55,6 +56,7 @@ pub(crate) enum Command {
     RemoveProduct(remove_product::RemoveProductArgs),
     Signers(signers::SignersArgs),
     RotateOnline(rotate_online::RotateOnlineArgs),
+    PlanLoss(plan_loss::PlanLossArgs),
     Renew(renew::RenewArgs),
     Stage(stage::StageArgs),
     Show(show::ShowArgs),
@@ -92,6 +94,7 @@ impl Command {
             Self::RemoveProduct(args) => args.run(context),
             Self::Signers(args) => args.run(context),
             Self::RotateOnline(args) => args.run(context),
+            Self::PlanLoss(args) => args.run(context),
             Self::Renew(args) => args.run(context),
             Self::Stage(args) => args.run(context),
             Self::Show(args) => args.run(context),

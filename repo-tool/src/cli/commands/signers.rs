@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use metadata_schema::name::RoleName;
 use repo_tool::signers::ListedRole;
-use repo_tool::{Keyholder, Repository, Result, SignerChange};
+use repo_tool::{Error, Keyholder, Repository, Result, SignerChange};
 
 use super::people;
 use crate::Context;
@@ -66,13 +66,9 @@ enum SignersCommand {
         /// Folder of the repository
         folder: PathBuf,
 
-        /// Who leaves, or whose old key
-        #[arg(value_name = "NAME|KEY")]
-        name: String,
-
-        /// Who comes, or the new certificate chain
-        #[arg(value_name = "PEM")]
-        successor: PathBuf,
+        /// Who leaves or whose old key, and the chain of who comes or the new one; several pairs at once
+        #[arg(value_names = ["NAME|KEY", "PEM"], num_args = 2.., required = true)]
+        pairs: Vec<String>,
 
         /// A role where that happens; once for each [default: all that they sign]
         #[arg(long = "role", value_name = "ROLE")]
@@ -133,13 +129,23 @@ impl SignersArgs {
             }
             SignersCommand::Replace {
                 folder,
-                name,
-                successor,
+                pairs,
                 roles,
             } => {
+                let mut replace = Vec::new();
+                for pair in pairs.chunks(2) {
+                    let [name, chain] = pair else {
+                        return Err(Error::Argument {
+                            what: "signer",
+                            found: pair.concat(),
+                            expected: "NAME and PEM, in pairs",
+                        });
+                    };
+                    replace.push((name.clone(), Keyholder::read(Path::new(chain))?));
+                }
                 let change = SignerChange {
                     roles: named(&roles)?,
-                    replace: vec![(name, Keyholder::read(&successor)?)],
+                    replace,
                     ..SignerChange::default()
                 };
                 (folder, change)
