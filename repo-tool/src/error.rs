@@ -172,6 +172,25 @@ pub enum Error {
         /// Why not.
         why: String,
     },
+    /// A set-up that cannot be meant so, with everything that is wrong with it.
+    #[error("this set-up is refused:\n- {}", problems.join("\n- "))]
+    Setup {
+        /// All that is wrong.
+        problems: Vec<String>,
+    },
+    /// What is published cannot be verified: there is nothing to compare an event with.
+    #[error("what is published in this copy cannot be verified")]
+    Baseline {
+        /// What a device would refuse.
+        #[source]
+        source: Box<Self>,
+    },
+    /// A copy is not what its signer remembers.
+    #[error("this copy does not follow upon what you saw: {what}")]
+    Remembered {
+        /// What is wrong.
+        what: String,
+    },
     /// A signature that was made elsewhere does not fit.
     #[error(
         "this is no signature of key {key} over {role}, sha256 {sha256}, in any form that is known"
@@ -464,6 +483,8 @@ impl Error {
             | Self::MetadataFile { .. }
             | Self::MissingMetadata { .. }
             | Self::NotMerged { .. }
+            | Self::Baseline { .. }
+            | Self::Remembered { .. }
             | Self::WrongSignature { .. }
             | Self::Document { .. }
             | Self::Absent { .. } => Kind::Metadata,
@@ -475,6 +496,7 @@ impl Error {
             Self::Pki(device_pki::Error::Io { .. }) => Kind::Other,
             Self::Pki(_)
             | Self::Audit { .. }
+            | Self::Setup { .. }
             | Self::Name(_)
             | Self::Shape(_)
             | Self::Settings { .. }
@@ -535,6 +557,15 @@ impl Error {
             }
             Self::Offer { .. } => {
                 "give a copy of the repository, its `staged/signatures`, or files from there"
+            }
+            Self::Setup { .. } => {
+                "mend all of it and run `init` again; `repo-tool init --example` prints a set-up with comments"
+            }
+            Self::Baseline { .. } => {
+                "sign nothing in this copy: fetch it again, from somebody you trust, and give your own --anchor"
+            }
+            Self::Remembered { .. } => {
+                "fetch the current state; if the others say that this is meant, add --forget once"
             }
             Self::WrongSignature { .. } => {
                 "export again and compare sha256: was another draft signed? RSA wants PSS with a salt as long as the digest"

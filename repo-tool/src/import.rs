@@ -5,6 +5,7 @@
 //! ours, with the certificates that devices ask for. Devices that are bound to a PKI can begin at that root and no earlier:
 //! the old keys have no certificates. It is `first-root` in the settings.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -91,7 +92,7 @@ impl Repository {
             }
             Ok(())
         };
-        let repository = Self::init_upon(folder, &plan, now, entropy, carry)?;
+        let repository = Self::init_upon(folder, &plan, &BTreeMap::new(), now, entropy, carry)?;
         Ok((repository, imported))
     }
 

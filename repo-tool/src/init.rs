@@ -9,7 +9,7 @@ use metadata_schema::gate::Certificates;
 use metadata_schema::json::Object;
 use metadata_schema::key::PublicKey;
 use metadata_schema::name::RoleName;
-use metadata_schema::roles::{Common, Delegations, RoleKeys, Root, Targets};
+use metadata_schema::roles::{Common, Delegations, PathSet, RoleKeys, Root, Targets};
 use metadata_schema::time::Timestamp;
 
 use crate::error::{Error, Result};
@@ -74,13 +74,15 @@ impl Repository {
         now: Timestamp,
         entropy: &mut dyn Entropy,
     ) -> Result<Self> {
-        Self::init_upon(folder, plan, now, entropy, |_| Ok(()))
+        Self::init_upon(folder, plan, &BTreeMap::new(), now, entropy, |_| Ok(()))
     }
 
-    /// As [`Repository::init`], upon what `carry` puts into the published folder.
+    /// As [`Repository::init`], upon what `carry` puts into the published folder, and with path patterns of products besides
+    /// those of their own folders.
     pub(crate) fn init_upon(
         folder: &Path,
         plan: &InitPlan,
+        paths: &BTreeMap<String, Vec<String>>,
         now: Timestamp,
         entropy: &mut dyn Entropy,
         carry: impl FnOnce(&Self) -> Result<()>,
@@ -111,7 +113,7 @@ impl Repository {
             durable::PUBLIC,
         )?;
         carry(&repository)?;
-        repository.stage_first(plan, now, entropy)?;
+        repository.stage_first(plan, paths, now, entropy)?;
         // What must not travel with the rest: secrets, and what is large.
         let ignored = repository.layout.folder().join(".gitignore");
         durable::write(&ignored, b"/.lock\n/images/\n/online/\n", durable::PUBLIC)?;
@@ -140,6 +142,7 @@ impl Repository {
     fn stage_first(
         &self,
         plan: &InitPlan,
+        paths: &BTreeMap<String, Vec<String>>,
         now: Timestamp,
         entropy: &mut dyn Entropy,
     ) -> Result<()> {
@@ -187,6 +190,12 @@ impl Repository {
             .insert(pki_key.id().clone(), pki_key.clone());
         for product in &plan.products {
             product.delegate(&mut delegations, &mut targets.certificates)?;
+        }
+        for role in &mut delegations.roles {
+            let more = paths.get(role.name.as_str()).into_iter().flatten();
+            if let PathSet::Patterns(patterns) = &mut role.paths {
+                patterns.extend(more.cloned());
+            }
         }
         delegations.roles.push(pki_delegation(&pki_key)?);
         targets.delegations = Some(delegations);

@@ -46,7 +46,7 @@ impl ProductPlan {
             delegations.keys.insert(key.id().clone(), key.clone());
         }
         self.signers.certify(certificates);
-        let patterns = vec![format!("{}/*", self.name), format!("{}/*/*", self.name)];
+        let patterns = own_paths(&self.name);
         // Before `pki`, which is last: the order of delegations is the order of a device's search.
         let place = delegations.roles.len().saturating_sub(1);
         let at_pki = delegations
@@ -67,6 +67,11 @@ impl ProductPlan {
         delegations.roles.insert(place, role);
         Ok(())
     }
+}
+
+/// The patterns of a product's own folder.
+pub(crate) fn own_paths(product: &Product) -> Vec<String> {
+    vec![format!("{product}/*"), format!("{product}/*/*")]
 }
 
 /// The role that signs a product's releases.

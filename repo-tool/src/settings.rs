@@ -31,7 +31,10 @@ pub struct Settings {
     /// How long metadata lasts.
     pub expiry_days: Periods,
     /// How long before that people begin to sign the next version.
-    #[serde(default = "SigningPeriods::unset")]
+    #[serde(
+        default = "SigningPeriods::unset",
+        skip_serializing_if = "SigningPeriods::is_unset"
+    )]
     pub signing_days: SigningPeriods,
     /// Thresholds that the devices have built in: `publish` counts as they do.
     pub device_minimum: Minimums,
@@ -94,13 +97,13 @@ pub struct Periods {
 
 /// How many days before a role expires its people begin to sign the next version: time for holidays and broken tokens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct SigningPeriods {
     /// Root; 60, or half of its expiry period if that is less.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub root: Option<u32>,
     /// Targets and the products' roles; 30, or half of their expiry period.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub targets: Option<u32>,
 }
 
@@ -149,6 +152,10 @@ impl SigningPeriods {
             root: None,
             targets: None,
         }
+    }
+
+    fn is_unset(&self) -> bool {
+        *self == Self::unset()
     }
 }
 
@@ -258,15 +265,8 @@ impl Settings {
         short.collect()
     }
 
-    fn check(&self, path: &Path) -> Result<()> {
-        use serde::de::Error as _;
-        let refuse = |why: &str| {
-            let source = Box::new(toml::de::Error::custom(why));
-            Err(Error::Settings {
-                path: path.to_owned(),
-                source,
-            })
-        };
+    /// Numbers that make no sense.
+    pub(crate) fn check_ranges(&self) -> Result<(), String> {
         let periods = &self.expiry_days;
         let days = [
             periods.root,
@@ -276,7 +276,25 @@ impl Settings {
             periods.timestamp,
         ];
         if days.iter().any(|days| !(1..=3650).contains(days)) {
-            return refuse("expiry-days: expected 1 to 3650 days for every role");
+            return Err("expiry-days: expected 1 to 3650 days for every role".to_owned());
+        }
+        if !(1..=22).contains(&self.compression_level) {
+            return Err("compression-level: expected 1 to 22".to_owned());
+        }
+        Ok(())
+    }
+
+    fn check(&self, path: &Path) -> Result<()> {
+        use serde::de::Error as _;
+        let refuse = |why: &str| {
+            let source = Box::new(toml::de::Error::custom(why));
+            Err(Error::Settings {
+                path: path.to_owned(),
+                source,
+            })
+        };
+        if let Err(why) = self.check_ranges() {
+            return refuse(&why);
         }
         for source in [
             &self.online.snapshot,
@@ -296,9 +314,6 @@ impl Settings {
         }
         if self.first_root == 0 {
             return refuse("first-root: expected the version of a root, 1 or more");
-        }
-        if !(1..=22).contains(&self.compression_level) {
-            return refuse("compression-level: expected 1 to 22");
         }
         Ok(())
     }

@@ -321,7 +321,7 @@ fn what_is_signed_is_said_before() {
     assert!(shown.contains("  to sign: sha256 "), "{shown}");
     let output = desk.run("sign repo --key alice.key --passphrase-file pass --yes");
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.starts_with(&shown), "{said}");
+    assert!(said.contains(&shown), "{said}");
     assert!(output.status.success());
 }
 
@@ -486,4 +486,63 @@ fn events_are_named_signed_merged_and_dropped_by_commands() {
         error.contains("audit.jsonl: line 2 does not fit"),
         "{error}"
     );
+}
+
+#[test]
+fn a_repository_from_a_set_up_file() {
+    let desk = Desk::new();
+    let example = desk.ok("init --example");
+    fs::create_dir(desk.path("pki")).unwrap();
+    fs::copy(desk.path("root.pem"), desk.path("pki/trust-anchor.pem")).unwrap();
+    fs::write(desk.path("setup.toml"), &example).unwrap();
+    let text = desk.ok("init repo --setup setup.toml");
+    assert!(text.contains("router-x v1 (new)"), "{text}");
+    desk.sign_and_publish();
+    desk.ok("verify repo --anchor root.pem");
+    let bad = example.replace("threshold = 2", "threshold = 1");
+    fs::write(desk.path("bad.toml"), bad.replace("bob.pem", "bobby.pem")).unwrap();
+    let error = desk.fails("init other --setup bad.toml", 8);
+    assert!(error.contains("- root: "), "{error}");
+    assert!(error.contains("- router-x: "), "{error}");
+    assert!(!desk.path("other").exists());
+    desk.fails("init other --setup setup.toml --anchor root.pem", 2);
+    let error = desk.fails("init other", 2);
+    assert!(error.contains("--setup FILE"), "{error}");
+}
+
+#[test]
+fn an_old_copy_is_noticed_by_who_saw_a_newer_one() {
+    let desk = Desk::new();
+    desk.init();
+    desk.sign_and_publish();
+    let copied = Command::new("cp")
+        .args(["-r", "repo", "old"])
+        .current_dir(desk.world.folder.path())
+        .status();
+    assert!(copied.unwrap().success());
+    desk.ok("renew repo router-x");
+    desk.sign_and_publish();
+    let output = desk.run("show repo --anchor root.pem");
+    assert!(output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.starts_with("What is published leads to your anchor, "),
+        "{said}"
+    );
+    let output = desk.run("show repo");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("give yours with --anchor"), "{said}");
+    let error = desk.fails("show old", 4);
+    assert!(error.contains("router-x v1, you saw v2"), "{error}");
+    desk.ok("renew old targets");
+    let sign = "sign old --key alice.key --passphrase-file pass --yes";
+    desk.fails(sign, 4);
+    assert!(
+        !desk.path("old/staged/signatures").exists()
+            || fs::read_dir(desk.path("old/staged/signatures"))
+                .unwrap()
+                .next()
+                .is_none()
+    );
+    desk.ok(&format!("{sign} --forget"));
 }

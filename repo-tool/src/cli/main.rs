@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod bar;
+mod baseline;
 mod commands;
 mod exit_code;
 mod output;

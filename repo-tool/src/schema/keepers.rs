@@ -25,5 +25,7 @@ struct Signature {
     /// SHA-256 of the bytes that are signed: the canonical JSON of `staged/ROLE.json`.
     sha256: Sha256,
     keyid: KeyId,
-    sig: Hex,
+    /// Missing if the signature was voided: another draft took the place of the one that it covers.
+    #[serde(default)]
+    sig: Option<Hex>,
 }

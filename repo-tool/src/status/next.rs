@@ -5,6 +5,7 @@ use std::path::Path;
 use super::{Signed, Status};
 use metadata_schema::name::RoleName;
 
+use crate::layout::PKI_ROLE;
 use crate::sign::is_online;
 
 /// The next steps, the most urgent first.
@@ -40,6 +41,11 @@ pub(super) fn steps(status: &Status, folder: &Path) -> Vec<String> {
         }
     }
     people.dedup();
+    // Where people have to sign, `publish` comes before `refresh`, and takes an expired list of revocations for no answer.
+    let pki = |expiry: &&super::Expiry| expiry.role == PKI_ROLE && expiry.seconds_left <= 0;
+    if !people.is_empty() && !staged(PKI_ROLE) && status.published.iter().any(|e| pki(&e)) {
+        people.push(PKI_ROLE.to_owned());
+    }
     if !people.is_empty() {
         steps.push(format!("repo-tool renew {folder} {}", people.join(" ")));
     }

@@ -7,6 +7,7 @@
 )]
 
 mod audit;
+mod baseline;
 mod changes;
 mod elsewhere;
 mod events;
@@ -21,6 +22,7 @@ mod reading;
 mod releases;
 mod schemas;
 mod setting_up;
+mod setup_file;
 mod showing;
 mod signers;
 mod support;

@@ -5,6 +5,7 @@ use repo_tool::Result;
 use repo_tool::show::{Change, Event};
 
 use crate::Context;
+use crate::baseline::{self, BaselineArgs};
 use crate::table::listed;
 
 /// Describe what is staged: what a signer reads before signing
@@ -12,12 +13,17 @@ use crate::table::listed;
 pub(crate) struct ShowArgs {
     /// Folder of the repository
     folder: PathBuf,
+
+    #[command(flatten)]
+    baseline: BaselineArgs,
 }
 
 impl ShowArgs {
     pub(crate) fn run(self, context: &Context) -> Result<()> {
-        answer(&context.open(&self.folder)?.show()?, context);
-        Ok(())
+        let repository = context.open(&self.folder)?;
+        let baseline = self.baseline.verified(&repository, None, context)?;
+        answer(&repository.show()?, context);
+        baseline::remember(&repository, None, &baseline, context)
     }
 }
 

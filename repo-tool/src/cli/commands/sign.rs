@@ -6,6 +6,7 @@ use repo_tool::show::Event;
 use repo_tool::{Error, Result};
 
 use crate::Context;
+use crate::baseline::{self, BaselineArgs};
 use crate::passphrase::KeyArgs;
 
 /// Sign every staged role that a key may sign
@@ -22,6 +23,9 @@ pub(crate) struct SignArgs {
 
     #[command(flatten)]
     agreement: AgreementArgs,
+
+    #[command(flatten)]
+    baseline: BaselineArgs,
 }
 
 /// How somebody agrees to what they are shown.
@@ -40,7 +44,10 @@ impl SignArgs {
     pub(crate) fn run(self, context: &Context) -> Result<()> {
         let repository = context.open(&self.folder)?;
         let key = self.key.open()?;
+        let id = key.public_key().id();
+        let mut baseline = None;
         let signed = repository.sign_shown(&*key, context.now, &mut |event| {
+            baseline = Some(self.baseline.verified(&repository, Some(id), context)?);
             context.output.say_lines(&super::show::lines(event));
             self.agreement.agreed(event, context)
         })?;
@@ -54,6 +61,9 @@ impl SignArgs {
             });
             lines.collect()
         });
+        if let Some(baseline) = &baseline {
+            baseline::remember(&repository, Some(id), baseline, context)?;
+        }
         super::status::say_next(&repository.status(context.now)?, context);
         Ok(())
     }
