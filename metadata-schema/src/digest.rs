@@ -43,6 +43,35 @@ impl Sha256Digest {
     }
 }
 
+/// A SHA-256 digest that is computed a piece at a time: how a publisher learns the digest of what is too large to hold.
+///
+/// ```
+/// use metadata_schema::digest::{Running, Sha256Digest};
+/// let mut running = Running::default();
+/// running.update(b"one ");
+/// running.update(b"two");
+/// assert_eq!(running.finish(), (Sha256Digest::of(b"one two"), 7));
+/// ```
+#[derive(Clone, Default)]
+pub struct Running {
+    hasher: Sha256,
+    length: u64,
+}
+
+impl Running {
+    /// The next piece.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.hasher.update(bytes);
+        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        self.length = self.length.saturating_add(length);
+    }
+
+    /// The digest of all pieces, and their length in bytes.
+    pub fn finish(self) -> (Sha256Digest, u64) {
+        (Sha256Digest(self.hasher.finalize().into()), self.length)
+    }
+}
+
 impl fmt::Display for Sha256Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&hex::encode(self.0))

@@ -7,9 +7,11 @@
 mod manifest;
 mod names;
 mod rollout;
+mod withdrawn;
 
-pub use manifest::{FORMAT, Image, MAX_LENGTH, Payload, ReleaseManifest};
+pub use manifest::{FORMAT, Image, MAX_CUSTOM, MAX_LENGTH, Payload, ReleaseManifest};
 pub use names::{
     Channel, FirmwareVersion, HardwareId, Product, ShortNameError, SlotClass, manifest_path,
 };
 pub use rollout::{Rollout, Wave};
+pub use withdrawn::{MAX_REASON, MAX_WITHDRAWN, Withdrawn};

@@ -201,8 +201,9 @@ impl Repository {
         targets.delegations = Some(delegations);
 
         for product in &plan.products {
-            let role = product.role()?;
-            stage(&self.layout, &role, &empty_targets(first(&role)?))?;
+            for (role, content) in product.first_roles(first)? {
+                stage(&self.layout, &role, &content)?;
+            }
         }
         stage(&self.layout, &pki, &empty_targets(first(&pki)?))?;
         stage(&self.layout, &RoleName::targets(), &targets)?;

@@ -5,7 +5,7 @@
 //! person after the other, and *published* once enough of them have:
 //!
 //! ```text
-//! init, add_product, stage_release, add_crls, change_signers, rotate_online, renew -> staged/
+//! init, add_product, stage_release, promote, withdraw, add_files, add_crls, change_signers, rotate_online, renew -> staged/
 //! sign (one signature file for each person) -> publish (counts as a device does) -> published/
 //! refresh (online keys only), push, prune      verify (reads as a device does); reading (tree, history, diff); doctor
 //! ```
@@ -54,7 +54,7 @@
 //!     anchor: anchor.clone(),
 //!     root: both.clone(),
 //!     targets: both.clone(),
-//!     products: vec![ProductPlan { name: "router-x".parse()?, signers: both }],
+//!     products: vec![ProductPlan { name: "router-x".parse()?, signers: both, bins: None }],
 //!     settings: Settings::default(),
 //! };
 //! let repository = Repository::init(folder.path(), &plan, now, random)?;
@@ -95,6 +95,7 @@ pub mod doctor;
 pub mod elsewhere;
 pub mod error;
 pub mod event;
+pub mod files;
 mod hand;
 pub mod import;
 pub mod init;
@@ -106,6 +107,7 @@ pub mod loss;
 pub mod memory;
 pub mod merge;
 pub mod online;
+mod parallel;
 pub mod products;
 pub mod progress;
 mod prune;
@@ -121,6 +123,7 @@ pub mod rotation;
 pub mod schema;
 pub mod settings;
 pub mod setup;
+mod shelf;
 pub mod show;
 pub mod sign;
 pub mod signers;
@@ -134,6 +137,7 @@ mod walk;
 pub use doctor::{Diagnosis, DoctorOptions};
 pub use error::{Error, Kind, Result};
 pub use event::EventId;
+pub use files::{AddedFiles, FileSource};
 pub use import::Imported;
 pub use init::{InitPlan, Signers};
 pub use keyholder::Keyholder;
@@ -146,7 +150,7 @@ pub use prune::{PruneOptions, Pruned, RemovedFile};
 pub use publish::Publication;
 pub use push::{PushOptions, Pushed, SentFile};
 pub use reading::Archive;
-pub use release::{Forecast, ImageSource, ReleaseRequest};
+pub use release::{ChannelChange, Forecast, ImageSource, ReleaseRequest, Withdrawal};
 pub use remote::Place;
 pub use repository::Repository;
 pub use rotation::{OnlineRotation, online_roles};

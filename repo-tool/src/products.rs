@@ -2,18 +2,20 @@
 
 use std::num::NonZeroU32;
 
-use metadata_schema::bins;
+use metadata_schema::bins::{self, Bins};
 use metadata_schema::gate::Certificates;
+use metadata_schema::json::Object;
 use metadata_schema::key::PublicKey;
 use metadata_schema::name::RoleName;
 use metadata_schema::release::Product;
-use metadata_schema::roles::{DelegatedRole, Delegations, PathSet, RoleKeys};
+use metadata_schema::roles::{Common, DelegatedRole, Delegations, PathSet, RoleKeys, Targets};
 use metadata_schema::time::Timestamp;
 
 use crate::error::{Error, Result};
 use crate::init::{Signers, empty_targets};
 use crate::layout::PKI_ROLE;
 use crate::repository::Repository;
+use crate::shelf::bins_of;
 use crate::signers::drop_unused;
 use crate::staged::{remove_role, stage};
 use crate::trust;
@@ -25,6 +27,8 @@ pub struct ProductPlan {
     pub name: Product,
     /// Who signs its releases.
     pub signers: Signers,
+    /// Hashed bins for its files, signed by the same people: for products with thousands of files.
+    pub bins: Option<Bins>,
 }
 
 impl ProductPlan {
@@ -34,6 +38,32 @@ impl ProductPlan {
     /// If the name is taken by a role that every repository has.
     pub fn role(&self) -> Result<RoleName> {
         role_of(&self.name)
+    }
+
+    /// The product's own role and those of its bins, which name nothing yet. Delegated roles exist from the start: clients
+    /// that read every delegation would otherwise refuse the repository.
+    pub(crate) fn first_roles(
+        &self,
+        common: impl Fn(&RoleName) -> Result<Common>,
+    ) -> Result<Vec<(RoleName, Targets)>> {
+        let product = self.role()?;
+        let mut role = empty_targets(common(&product)?);
+        let mut bins = Vec::new();
+        if let Some(layout) = self.bins {
+            let keys = self.signers.keys();
+            let delegations = Delegations {
+                keys: keys.map(|key| (key.id().clone(), key.clone())).collect(),
+                roles: layout.delegations(&product, &self.signers.role_keys())?,
+                extra: Object::new(),
+            };
+            for bin in &delegations.roles {
+                bins.push((bin.name.clone(), empty_targets(common(&bin.name)?)));
+            }
+            role.delegations = Some(delegations);
+            self.signers.certify(&mut role.certificates);
+        }
+        bins.push((product, role));
+        Ok(bins)
     }
 
     /// Delegates the product's folder: files in it, and in folders of it. In path patterns `*` does not reach over a `/`.
@@ -146,15 +176,21 @@ impl Repository {
         let delegations = targets.delegations.get_or_insert_default();
         if let Some(existing) = delegations.role(&role) {
             if existing.keys == plan.signers.role_keys() {
-                return Ok(());
+                if bins_of(&state, &role)? == plan.bins {
+                    return Ok(());
+                }
+                let expected = "a new name: this product has other bins already";
+                return Err(Error::argument("product", plan.name.as_str(), expected));
             }
             let expected = "a new name: this product has other signers already";
             return Err(Error::argument("product", plan.name.as_str(), expected));
         }
         plan.delegate(delegations, &mut targets.certificates)?;
         targets.common = state.next(&RoleName::targets(), &self.settings, now)?;
-        let first = empty_targets(state.next(&role, &self.settings, now)?);
-        stage(&self.layout, &role, &first)?;
+        let common = |role: &RoleName| state.next(role, &self.settings, now);
+        for (role, first) in plan.first_roles(common)? {
+            stage(&self.layout, &role, &first)?;
+        }
         stage(&self.layout, &RoleName::targets(), &targets)?;
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 
 use device_pki::{Entropy, KeyAlgorithm, KeyPair, KeySource, Protection, SigningKey, durable};
+use metadata_schema::bins::Bins;
 use metadata_schema::key::PublicKey;
 use metadata_schema::name::RoleName;
 use metadata_schema::roles::{RoleKeys, Root, Targets};
@@ -12,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::layout::PKI_ROLE;
 use crate::online::online_ids;
 use crate::repository::{Repository, State};
+use crate::shelf::bins_of;
 use crate::signers::drop_unused;
 use crate::staged::stage;
 
@@ -151,7 +153,8 @@ impl Repository {
         Ok(())
     }
 
-    /// Stages the next version of roles that people sign, with the same content and a later expiry.
+    /// Stages the next version of roles that people sign, with the same content and a later expiry; of a product, its bins
+    /// as well.
     ///
     /// # Errors
     /// If there is no such role.
@@ -160,6 +163,12 @@ impl Repository {
         let state = self.state()?;
         for role in roles {
             self.stage_again(&state, role, now)?;
+            let bins = bins_of(&state, role)?;
+            for number in 0..bins.map_or(0, Bins::count) {
+                if let Some(bins) = bins {
+                    self.stage_again(&state, &bins.role(role, number)?, now)?;
+                }
+            }
         }
         Ok(())
     }

@@ -1,9 +1,11 @@
 //! `repo.toml`: the policy of a repository. Who may sign stands in the metadata itself, not here.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use device_pki::{KeySource, durable};
 use metadata_schema::name::{RoleName, Version};
+use metadata_schema::release::{HardwareId, Product, SlotClass};
 use metadata_schema::time::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -26,7 +28,7 @@ pub struct Settings {
     pub deltas: u32,
     /// Zstandard level of payloads, 1 to 22.
     pub compression_level: i32,
-    /// Longest image that is accepted. Images are held in memory while payloads are made.
+    /// Longest image that is accepted. Old and new image are held in memory while a delta is made.
     pub max_image_bytes: u64,
     /// How long metadata lasts.
     pub expiry_days: Periods,
@@ -38,6 +40,9 @@ pub struct Settings {
     pub signing_days: SigningPeriods,
     /// Thresholds that the devices have built in: `publish` counts as they do.
     pub device_minimum: Minimums,
+    /// Sizes of slots in bytes, by product, hardware revision and slot class: what exceeds its slot is not released.
+    #[schemars(with = "BTreeMap<String, BTreeMap<String, BTreeMap<String, u64>>>")]
+    pub slots: BTreeMap<Product, BTreeMap<HardwareId, BTreeMap<SlotClass, u64>>>,
     /// Where the online keys are.
     #[serde(skip_serializing_if = "OnlineKeys::is_default")]
     pub online: OnlineKeys,
@@ -130,6 +135,7 @@ impl Default for Settings {
             expiry_days: Periods::default(),
             signing_days: SigningPeriods::default(),
             device_minimum: Minimums::default(),
+            slots: BTreeMap::new(),
             online: OnlineKeys::default(),
             first_root: 1,
             publish: Publish::default(),
@@ -333,6 +339,13 @@ mod tests {
         };
         std::fs::write(&path, settings.to_toml().unwrap()).unwrap();
         assert_eq!(Settings::read(&path).unwrap(), settings);
+        std::fs::write(&path, "[slots.router-x.rev-a]\nrootfs = 300\n").unwrap();
+        let slots = Settings::read(&path).unwrap();
+        let text = slots.to_toml().unwrap();
+        assert!(
+            text.contains("[slots.router-x.rev-a]\nrootfs = 300"),
+            "{text}"
+        );
         std::fs::write(&path, "[expiry-days]\nroot = 30\n").unwrap();
         assert_eq!(Settings::read(&path).unwrap().expiry_days.root, 30);
         let online = "[online]\ntimestamp = [\"pkcs11:token=a\", \"k\"]\npki = \"env:PKI\"\n";

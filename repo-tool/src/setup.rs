@@ -242,22 +242,21 @@ impl ProductSetup {
                 ));
             }
         }
-        if let Some(count) = self.bins {
-            findings.problem(match Bins::new(count) {
-                Some(_) => format!(
-                    "product {}: bins: this version cannot set up hashed bins: leave it out",
-                    self.name
-                ),
-                None => format!(
+        let bins = self.bins.and_then(|count| {
+            let bins = Bins::new(count);
+            if bins.is_none() {
+                findings.problem(format!(
                     "product {}: {count} bins: expected a power of two from 2 to 1024",
                     self.name
-                ),
-            });
-        }
+                ));
+            }
+            bins
+        });
         let signers = signers(&self.people, self.threshold, &self.name, findings)?;
         Some(ProductPlan {
             name: name?,
             signers,
+            bins,
         })
     }
 }

@@ -48,6 +48,7 @@ fn python_tuf_refreshes_and_downloads() {
     let plan = repo_tool::ProductPlan {
         name: product("router-y"),
         signers: signers(&[&alice, &carol], 2),
+        bins: None,
     };
     repository.add_product(&plan, now).unwrap();
     let crl = world.crl(1, &[]);

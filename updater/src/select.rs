@@ -82,6 +82,13 @@ pub enum Reason {
     },
     /// The rollout has not reached this device.
     Wave,
+    /// The rollout is paused.
+    Paused,
+    /// Its publisher took it back.
+    Withdrawn {
+        /// Why.
+        why: String,
+    },
     /// It was tried here and failed.
     FailedBefore {
         /// What went wrong then.
@@ -132,6 +139,8 @@ impl fmt::Display for Reason {
                 )
             }
             Self::Wave => f.write_str("its rollout has not reached this device"),
+            Self::Paused => f.write_str("its rollout is paused"),
+            Self::Withdrawn { why } => write!(f, "its publisher withdrew it: {why}"),
             Self::FailedBefore { why } => write!(f, "it failed here before: {why}"),
             Self::Slots { device, release } => {
                 let device: Vec<String> = device.iter().map(ToString::to_string).collect();
@@ -176,6 +185,10 @@ fn refusal(device: &Device<'_>, manifest: &ReleaseManifest, now: ReferenceTime) 
         let (committed, offered) = (device.security_version, manifest.security_version);
         return Some(Reason::SecurityVersion { committed, offered });
     }
+    if let Some(entry) = manifest.withdrawal(&manifest.version) {
+        let why = entry.reason.clone();
+        return Some(Reason::Withdrawn { why });
+    }
     if !manifest.hardware.contains(device.hardware) {
         return Some(Reason::Hardware {
             device: device.hardware.clone(),
@@ -197,12 +210,19 @@ fn refusal(device: &Device<'_>, manifest: &ReleaseManifest, now: ReferenceTime) 
     if let Some((_, why)) = device.failed.iter().find(|(failed, _)| *failed == images) {
         return Some(Reason::FailedBefore { why: why.clone() });
     }
-    slots(device, manifest).or_else(|| {
-        let admitted = manifest
-            .rollout
-            .admits(device.seed, &manifest.version.to_string(), now);
-        (!admitted).then_some(Reason::Wave)
-    })
+    slots(device, manifest).or_else(|| turn(device, manifest, now))
+}
+
+/// Whether it is this device's turn. One that runs a release which was withdrawn does not wait for its wave.
+fn turn(device: &Device<'_>, manifest: &ReleaseManifest, now: ReferenceTime) -> Option<Reason> {
+    if manifest.rollout.paused {
+        return Some(Reason::Paused);
+    }
+    let urgent = manifest.withdrawal(device.version).is_some();
+    let admitted = manifest
+        .rollout
+        .admits(device.seed, &manifest.version.to_string(), now);
+    (!urgent && !admitted).then_some(Reason::Wave)
 }
 
 fn slots(device: &Device<'_>, manifest: &ReleaseManifest) -> Option<Reason> {
@@ -233,8 +253,9 @@ fn slots(device: &Device<'_>, manifest: &ReleaseManifest) -> Option<Reason> {
 mod tests {
     use std::collections::BTreeMap;
 
+    use metadata_schema::json::Object;
     use metadata_schema::name::TargetPath;
-    use metadata_schema::release::{Image, Payload, Rollout, Wave};
+    use metadata_schema::release::{Image, Payload, Rollout, Wave, Withdrawn};
     use metadata_schema::time::Timestamp;
 
     use super::*;
@@ -263,9 +284,20 @@ mod tests {
             images: [("rootfs".parse().unwrap(), image)].into(),
             rollout: Rollout::default(),
             notes: String::new(),
+            withdrawn: Vec::new(),
+            custom: Object::new(),
+            extra: Object::new(),
         };
         change(&mut manifest);
         manifest
+    }
+
+    fn withdrawal(version: &str) -> Withdrawn {
+        Withdrawn {
+            version: version.parse().unwrap(),
+            reason: "it eats batteries".to_owned(),
+            since: Timestamp::EPOCH,
+        }
     }
 
     fn decided(manifest: &ReleaseManifest, failed: &[(Vec<Sha256Digest>, String)]) -> String {
@@ -288,7 +320,7 @@ mod tests {
     #[test]
     fn says_what_and_why() {
         type Change = fn(&mut ReleaseManifest);
-        let cases: [(&str, Change, &str); 11] = [
+        let cases: [(&str, Change, &str); 15] = [
             ("1.2.0", |_| {}, "Install"),
             ("1.1.0", |_| {}, "UpToDate"),
             ("1.0.0", |_| {}, "1.0.0 is older than the running 1.1.0"),
@@ -316,7 +348,37 @@ mod tests {
             (
                 "1.2.0",
                 |m| m.rollout.paused = true,
-                "its rollout has not reached this device",
+                "its rollout is paused",
+            ),
+            (
+                "1.2.0",
+                |m| m.withdrawn = vec![withdrawal("1.2.0")],
+                "its publisher withdrew it: it eats batteries",
+            ),
+            // What runs was withdrawn: no waiting for a wave, but for nothing less.
+            (
+                "1.2.0",
+                |m| {
+                    m.withdrawn = vec![withdrawal("1.1.0")];
+                    m.rollout.waves = vec![Wave {
+                        start: Timestamp::MAX,
+                        percent: 100,
+                    }];
+                },
+                "Install",
+            ),
+            (
+                "1.2.0",
+                |m| {
+                    m.withdrawn = vec![withdrawal("1.1.0")];
+                    m.rollout.paused = true;
+                },
+                "its rollout is paused",
+            ),
+            (
+                "1.0.0",
+                |m| m.withdrawn = vec![withdrawal("1.1.0")],
+                "1.0.0 is older than the running 1.1.0",
             ),
             (
                 "1.2.0",

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use device_pki::{Certificate, ReportEvent, durable};
 use metadata_schema::digest::Sha256Digest;
-use metadata_schema::release::FirmwareVersion;
+use metadata_schema::release::{FirmwareVersion, Withdrawn};
 use metadata_schema::time::{ReferenceTime, Timestamp};
 use metadata_schema::trusted::AtTargets;
 
@@ -81,6 +81,8 @@ pub enum Outcome {
 pub struct Checked {
     /// Version that runs.
     pub running: FirmwareVersion,
+    /// What the publisher says of that version, if it was taken back.
+    pub withdrawn: Option<Withdrawn>,
     /// The offer of the channel, if there is one, and what to do about it.
     pub offer: Option<(Offer, Decision)>,
     /// The reference time, and where it comes from.
@@ -202,9 +204,15 @@ impl Updater {
             let decision = self.decide(&offer, time.0);
             decision.map(|decision| (offer, decision))
         });
+        let offer = decided.transpose()?;
+        let running = self.state.running.version.clone();
+        let withdrawn = offer
+            .as_ref()
+            .and_then(|(offer, _)| offer.manifest.withdrawal(&running).cloned());
         Ok(Checked {
-            running: self.state.running.version.clone(),
-            offer: decided.transpose()?,
+            running,
+            withdrawn,
+            offer,
             time,
         })
     }
@@ -244,13 +252,18 @@ impl Updater {
             let why = format!("nothing is released for {product} on the channel {channel}");
             return Ok(Outcome::NothingToDo { running, why });
         };
+        let withdrawn = offer.manifest.withdrawal(&running);
+        let advice = withdrawn.map_or_else(String::new, |entry| {
+            format!("; {running}, which runs, was withdrawn: {}", entry.reason)
+        });
         match self.decide(&offer, now)? {
             Decision::UpToDate => Ok(Outcome::NothingToDo {
-                why: format!("{running} is the newest release"),
+                why: format!("{running} is the newest release{advice}"),
                 running,
             }),
             Decision::NotTaken(reason) => {
-                let why = format!("{} is not taken: {reason}", offer.manifest.version);
+                let version = &offer.manifest.version;
+                let why = format!("{version} is not taken: {reason}{advice}");
                 Ok(Outcome::NothingToDo { running, why })
             }
             Decision::Install => {

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Channel, FirmwareVersion, HardwareId, Product, Rollout, SlotClass};
+use super::{Channel, FirmwareVersion, HardwareId, Product, Rollout, SlotClass, Withdrawn};
 use crate::digest::Sha256Digest;
 use crate::error::MetadataError;
-use crate::json::{Fields, Json, ShapeError, shortened};
+use crate::json::{Fields, Json, Object, ShapeError, shortened};
 use crate::name::{RoleName, TargetPath};
 use crate::time::Timestamp;
 
@@ -13,6 +13,8 @@ use crate::time::Timestamp;
 pub const FORMAT: u64 = 1;
 /// Longest manifest, in bytes.
 pub const MAX_LENGTH: u64 = 1024 * 1024;
+/// Longest custom fields, in bytes of canonical JSON.
+pub const MAX_CUSTOM: usize = 16 * 1024;
 /// Longest release notes, in bytes.
 const MAX_NOTES: usize = 64 * 1024;
 
@@ -39,6 +41,12 @@ pub struct ReleaseManifest {
     pub rollout: Rollout,
     /// What changed, for people.
     pub notes: String,
+    /// Releases of this channel that were taken back.
+    pub withdrawn: Vec<Withdrawn>,
+    /// What the publisher adds for applications; no rule here asks for it.
+    pub custom: Object,
+    /// Members that we do not know: kept.
+    pub extra: Object,
 }
 
 /// One image of a release.
@@ -81,6 +89,13 @@ impl ReleaseManifest {
         })
     }
 
+    /// What is said of a version that was taken back; none if it was not.
+    pub fn withdrawal(&self, version: &FirmwareVersion) -> Option<&Withdrawn> {
+        self.withdrawn
+            .iter()
+            .find(|entry| entry.version == *version)
+    }
+
     /// The file: readable JSON, the same bytes for the same manifest.
     pub fn to_bytes(&self) -> Vec<u8> {
         self.to_json().pretty()
@@ -115,6 +130,11 @@ impl ReleaseManifest {
                 .take_optional("rollout", Rollout::from_json)?
                 .unwrap_or_default(),
             notes: fields.take_optional("notes", notes)?.unwrap_or_default(),
+            withdrawn: fields
+                .take_optional("withdrawn", Withdrawn::list)?
+                .unwrap_or_default(),
+            custom: fields.take_optional("custom", custom)?.unwrap_or_default(),
+            extra: fields.rest(),
         })
     }
 
@@ -140,7 +160,20 @@ impl ReleaseManifest {
                 .clone()
                 .map(|version| ("requires", version.into())),
         );
-        Json::object(members)
+        if !self.withdrawn.is_empty() {
+            let list = self.withdrawn.iter().map(Withdrawn::to_json);
+            members.push(("withdrawn", Json::Array(list.collect())));
+        }
+        if !self.custom.is_empty() {
+            members.push(("custom", Json::Object(self.custom.clone())));
+        }
+        let mut object = self.extra.clone();
+        object.extend(
+            members
+                .into_iter()
+                .map(|(name, json)| (name.to_owned(), json)),
+        );
+        Json::Object(object)
     }
 }
 
@@ -155,6 +188,16 @@ fn images(json: Json, at: &str) -> Result<BTreeMap<SlotClass, Image>, ShapeError
         return Err(ShapeError::new(at, "at least one image", "none"));
     }
     Ok(images)
+}
+
+fn custom(json: Json, at: &str) -> Result<Object, ShapeError> {
+    let object = json.into_object(at)?;
+    let length = Json::Object(object.clone()).canonical().len();
+    if length > MAX_CUSTOM {
+        let expected = format!("at most {MAX_CUSTOM} bytes of custom fields");
+        return Err(ShapeError::new(at, expected, length.to_string()));
+    }
+    Ok(object)
 }
 
 fn notes(json: Json, at: &str) -> Result<String, ShapeError> {

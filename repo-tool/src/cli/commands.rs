@@ -1,12 +1,15 @@
 //! The commands of `repo-tool`, one file each: arguments, and a thin function that calls the library.
 
 mod add_crl;
+mod add_files;
 mod add_product;
 mod add_release;
 mod audit;
+mod channel;
 mod diff;
 mod doctor;
 mod export_to_sign;
+mod forecast;
 mod history;
 mod import;
 mod import_signature;
@@ -17,6 +20,7 @@ mod merge;
 mod payload;
 mod payload_table;
 mod plan_loss;
+mod promote;
 mod prune;
 mod publish;
 mod push;
@@ -24,6 +28,7 @@ mod refresh;
 mod releases;
 mod remove_product;
 mod renew;
+mod rollout;
 mod rotate_online;
 mod schema;
 mod show;
@@ -34,13 +39,16 @@ mod status;
 mod tree;
 mod unstage;
 mod verify;
+mod withdraw;
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::Subcommand;
+use metadata_schema::bins::Bins;
+use metadata_schema::json::{Json, Object};
 use metadata_schema::name::RoleName;
-use repo_tool::{Keyholder, Minimums, Result, Signers};
+use repo_tool::{Error, Keyholder, Minimums, Result, Signers};
 
 use crate::Context;
 
@@ -52,6 +60,14 @@ pub(crate) enum Command {
     Import(import::ImportArgs),
     AddProduct(add_product::AddProductArgs),
     AddRelease(add_release::AddReleaseArgs),
+    AddFiles(add_files::AddFilesArgs),
+    Forecast(forecast::ForecastArgs),
+    Promote(promote::PromoteArgs),
+    Rollout(rollout::RolloutArgs),
+    Pause(rollout::PauseArgs),
+    Resume(rollout::ResumeArgs),
+    Withdraw(withdraw::WithdrawArgs),
+    Yank(withdraw::YankArgs),
     AddCrl(add_crl::AddCrlArgs),
     RemoveProduct(remove_product::RemoveProductArgs),
     Signers(signers::SignersArgs),
@@ -90,6 +106,14 @@ impl Command {
             Self::Import(args) => args.run(context),
             Self::AddProduct(args) => args.run(context),
             Self::AddRelease(args) => args.run(context),
+            Self::AddFiles(args) => args.run(context),
+            Self::Forecast(args) => args.run(context),
+            Self::Promote(args) => args.run(context),
+            Self::Rollout(args) => args.run(context),
+            Self::Pause(args) => args.run(context),
+            Self::Resume(args) => args.run(context),
+            Self::Withdraw(args) => args.run(context),
+            Self::Yank(args) => args.run(context),
             Self::AddCrl(args) => args.run(context),
             Self::RemoveProduct(args) => args.run(context),
             Self::Signers(args) => args.run(context),
@@ -157,4 +181,25 @@ fn minimums(text: &str) -> Result<Minimums, String> {
         }),
         _ => Err("expected three numbers, such as 2,2,2".to_owned()),
     }
+}
+
+/// Reads the number of bins of a product.
+fn bins(text: &str) -> Result<Bins, String> {
+    let bins = text.parse().ok().and_then(Bins::new);
+    bins.ok_or_else(|| "expected a power of two from 2 to 1024".to_owned())
+}
+
+/// Reads custom fields: NAME=VALUE, where VALUE is JSON, or text if it is not.
+fn custom(fields: &[String]) -> Result<Object> {
+    let mut custom = Object::new();
+    for field in fields {
+        let (name, value) = field.split_once('=').ok_or_else(|| Error::Argument {
+            what: "custom field",
+            found: field.clone(),
+            expected: "NAME=TEXT or NAME=JSON, such as ticket=FW-12 or sizes=[1,2]",
+        })?;
+        let value = Json::read(value.as_bytes()).unwrap_or_else(|_| Json::String(value.to_owned()));
+        custom.insert(name.to_owned(), value);
+    }
+    Ok(custom)
 }

@@ -28,6 +28,20 @@ pub(super) fn describe(manifest: &ReleaseManifest, lines: &mut Vec<String>) {
             deltas(image)
         ));
     }
+    if let Some(entry) = manifest.withdrawal(&manifest.version) {
+        let why = shortened(&entry.reason);
+        lines.push(format!(
+            "  WITHDRAWN: no device installs it any more: {why}"
+        ));
+    }
+    for entry in &manifest.withdrawn {
+        if entry.version != manifest.version {
+            let (version, why) = (&entry.version, shortened(&entry.reason));
+            lines.push(format!(
+                "  takes back {version}: {why}; devices that run it do not wait for their wave"
+            ));
+        }
+    }
     if manifest.rollout.paused {
         lines.push("  PAUSED: no device installs it".to_owned());
     }
@@ -38,6 +52,17 @@ pub(super) fn describe(manifest: &ReleaseManifest, lines: &mut Vec<String>) {
         lines.push(format!(
             "  from {} on for {} % of the fleet",
             wave.start, wave.percent
+        ));
+    }
+    for (name, value) in &manifest.custom {
+        let value = String::from_utf8_lossy(&value.canonical()).into_owned();
+        lines.push(format!("  custom {name}: {}", shortened(&value)));
+    }
+    if !manifest.extra.is_empty() {
+        let names: Vec<&str> = manifest.extra.keys().map(String::as_str).collect();
+        let names = shortened(&names.join(", "));
+        lines.push(format!(
+            "  members that this program does not know: {names}"
         ));
     }
     if !manifest.notes.is_empty() {

@@ -1,221 +1,199 @@
-//! Payloads: the whole image, and what changed since earlier ones.
+//! Payloads: the whole image, and what changed since earlier ones, made on all cores.
+//!
+//! A payload that was made before is used again, once its bytes were read and compared: after an interruption, in another
+//! channel, for another version with the same image.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::{self, BufReader, Write};
 
-use device_pki::durable;
+use device_pki::durable::{self, Replacement};
 use firmware_delta::{Built, DiffError, DiffOptions, DiffProgress, DiffStage};
-use metadata_schema::digest::Sha256Digest;
+use metadata_schema::digest::{Hashes, Running, Sha256Digest};
 use metadata_schema::name::TargetPath;
 use metadata_schema::release::{Image, Payload, ReleaseManifest, SlotClass};
-use metadata_schema::roles::{TargetFile, Targets};
+use metadata_schema::roles::TargetFile;
 
-use crate::assemble::{length_of, target_file};
+use crate::assemble::target_file_path;
 use crate::error::{Error, Result};
+use crate::parallel;
 use crate::progress::{OnProgress, Progress};
-use crate::release::history::Earlier;
-use crate::release::{
-    DeltaForecast, Forecast, ImageForecast, ImageSource, ReleaseRequest, Skipped,
-};
+use crate::release::images::Taken;
+use crate::release::on_disk::{Makes, OnDisk};
+use crate::release::{DeltaForecast, ImageForecast, ReleaseRequest, Skipped};
 use crate::repository::Repository;
 
-/// Makes the payloads of one release, and keeps account of them.
+/// Makes the payloads of one release.
 pub(crate) struct Workshop<'a> {
-    repository: &'a Repository,
-    request: &'a ReleaseRequest,
-    /// The product's role as it stands.
-    offered: &'a Targets,
-    progress: OnProgress<'a>,
-    files: BTreeMap<TargetPath, TargetFile>,
-    forecasts: Vec<ImageForecast>,
+    pub(crate) repository: &'a Repository,
+    pub(crate) request: &'a ReleaseRequest,
+    /// Manifests whose payloads may do once more.
+    pub(crate) known: &'a [&'a ReleaseManifest],
+    pub(crate) on_disk: &'a OnDisk,
+    pub(crate) progress: OnProgress<'a>,
 }
 
-impl<'a> Workshop<'a> {
-    pub(crate) fn new(
-        repository: &'a Repository,
-        request: &'a ReleaseRequest,
-        offered: &'a Targets,
-        progress: OnProgress<'a>,
-    ) -> Self {
-        let (files, forecasts) = (BTreeMap::new(), Vec::new());
-        Self {
-            repository,
-            request,
-            offered,
-            progress,
-            files,
-            forecasts,
-        }
-    }
+/// What came of it.
+#[derive(Default)]
+pub(crate) struct Made {
+    pub(crate) images: BTreeMap<SlotClass, Image>,
+    pub(crate) files: BTreeMap<TargetPath, TargetFile>,
+    pub(crate) forecasts: Vec<ImageForecast>,
+}
 
-    /// The target files that were made or are used again.
-    pub(crate) fn files(&self) -> impl Iterator<Item = (&TargetPath, &TargetFile)> {
-        self.files.iter()
-    }
+/// One payload to make.
+struct Job<'t> {
+    image: &'t Taken,
+    from: Option<Sha256Digest>,
+    path: TargetPath,
+}
 
-    pub(crate) fn forecast(self, manifest: &ReleaseManifest) -> Forecast {
-        Forecast {
-            product: manifest.product.to_string(),
-            channel: manifest.channel.to_string(),
-            version: manifest.version.to_string(),
-            security_version: manifest.security_version,
-            images: self.forecasts,
-        }
-    }
+type Outcome = Result<(Payload, TargetFile), Skipped>;
 
-    /// Makes the payloads of one image. `known` are manifests in which the same version may stand already.
-    pub(crate) fn image(
-        &mut self,
-        slot: &SlotClass,
-        source: &ImageSource,
-        known: &[&ReleaseManifest],
-        sources: &[&Earlier],
-    ) -> Result<Image> {
-        let bytes = self.read(slot, source)?;
-        let sha256 = Sha256Digest::of(&bytes);
-        let existing = self.same_version(slot, sha256, known)?;
-        self.repository.keep_image(&sha256.to_string(), &bytes)?;
-        let version = &self.request.version;
-        let path = self.path(&format!("{slot}-{version}.full"))?;
-        let full = match existing
-            .map(|image| &image.full)
-            .filter(|full| full.path == path)
-        {
-            Some(full) if self.use_again(full) => full.clone(),
-            _ => {
-                let (options, progress) = (self.options(), self.progress);
-                let made = make(&path, progress, |to, progress| {
-                    firmware_delta::full(&mut bytes.as_slice(), &options, to, progress)
-                })?;
-                self.keep(path, made)?
+impl Workshop<'_> {
+    /// Makes what is not there yet: a full payload of each image, and deltas from the images of `sources`.
+    pub(crate) fn make(&self, images: &[Taken], sources: &[&ReleaseManifest]) -> Result<Made> {
+        let mut jobs = Vec::new();
+        for image in images {
+            jobs.push(self.job(image, None)?);
+            let starts = sources
+                .iter()
+                .filter_map(|earlier| earlier.images.get(&image.slot));
+            let starts: BTreeSet<Sha256Digest> = starts.map(|start| start.sha256).collect();
+            for from in starts {
+                jobs.push(self.job(image, Some(from))?);
             }
+        }
+        let outcomes = parallel::map(&jobs, |job| self.outcome(job))?;
+        let mut made = Made::default();
+        let mut done: BTreeMap<(SlotClass, Option<Sha256Digest>), Outcome> = BTreeMap::new();
+        for (job, outcome) in jobs.into_iter().zip(outcomes) {
+            done.insert((job.image.slot.clone(), job.from), outcome);
+        }
+        for image in images {
+            self.put_together(image, sources, &mut done, &mut made)?;
+        }
+        Ok(made)
+    }
+
+    fn put_together(
+        &self,
+        image: &Taken,
+        sources: &[&ReleaseManifest],
+        done: &mut BTreeMap<(SlotClass, Option<Sha256Digest>), Outcome>,
+        made: &mut Made,
+    ) -> Result<()> {
+        let slot = &image.slot;
+        let Some(Ok((full, file))) = done.remove(&(slot.clone(), None)) else {
+            return Err(Error::release(format!("its {slot} image has no payload")));
         };
+        made.files.insert(full.path.clone(), file);
         let mut deltas = BTreeMap::new();
         let mut forecasts = Vec::new();
         for earlier in sources {
-            let Some(from) = earlier.manifest.images.get(slot) else {
+            let Some(start) = earlier.images.get(slot) else {
                 continue;
             };
-            let mut forecast = DeltaForecast {
-                from_version: earlier.manifest.version.to_string(),
-                from_image: from.sha256,
-                bytes: full.length,
-                skipped: None,
-            };
-            if let Some(made) = deltas.get(&from.sha256).map(|made: &Payload| made.length) {
-                // Two versions with the same image share the delta.
-                forecast.bytes = made;
-            } else {
-                match self.delta(slot, from, &bytes, existing, full.length)? {
-                    Ok(payload) => {
-                        forecast.bytes = payload.length;
-                        deltas.insert(from.sha256, payload);
-                    }
-                    Err(why) => forecast.skipped = Some(why),
+            let (mut bytes, mut skipped) = (full.length, None);
+            match done.get(&(slot.clone(), Some(start.sha256))) {
+                Some(Ok((delta, file))) if delta.length < full.length => {
+                    bytes = delta.length;
+                    deltas.insert(start.sha256, delta.clone());
+                    made.files.insert(delta.path.clone(), file.clone());
                 }
+                Some(Err(why)) => skipped = Some(*why),
+                _ => skipped = Some(Skipped::NotSmaller),
             }
-            forecasts.push(forecast);
+            forecasts.push(DeltaForecast {
+                from_version: earlier.version.to_string(),
+                from_image: start.sha256,
+                bytes,
+                skipped,
+            });
         }
-        let length = length_of(&bytes);
-        self.forecasts.push(ImageForecast {
+        made.forecasts.push(ImageForecast {
             slot: slot.to_string(),
-            sha256,
-            bytes: length,
+            sha256: image.sha256,
+            bytes: image.length,
             full_bytes: full.length,
             deltas: forecasts,
         });
-        Ok(Image {
-            length,
-            sha256,
+        let image = Image {
+            length: image.length,
+            sha256: image.sha256,
             full,
             deltas,
-        })
+        };
+        made.images.insert(slot.clone(), image);
+        Ok(())
     }
 
-    /// A delta from one earlier image, or why there is none.
-    fn delta(
-        &mut self,
-        slot: &SlotClass,
-        from: &Image,
-        new: &[u8],
-        existing: Option<&Image>,
-        full_length: u64,
-    ) -> Result<Result<Payload, Skipped>> {
-        let digest = from.sha256.to_string();
-        let start: String = digest.chars().take(8).collect();
-        let path = self.path(&format!(
-            "{slot}-{}-from-{start}.delta",
-            self.request.version
-        ))?;
-        let existing = existing.and_then(|image| image.deltas.get(&from.sha256));
-        if let Some(payload) = existing.filter(|payload| payload.path == path)
-            && self.use_again(payload)
-        {
-            return Ok(Ok(payload.clone()));
+    fn job<'t>(&self, image: &'t Taken, from: Option<Sha256Digest>) -> Result<Job<'t>> {
+        let (product, version) = (&self.request.product, &self.request.version);
+        let slot = &image.slot;
+        let name = match from {
+            None => format!("{product}/{slot}-{version}.full"),
+            Some(from) => {
+                let digest = from.to_string();
+                let start: String = digest.chars().take(8).collect();
+                format!("{product}/{slot}-{version}-from-{start}.delta")
+            }
+        };
+        let path = TargetPath::new(&name)?;
+        Ok(Job { image, from, path })
+    }
+
+    fn outcome(&self, job: &Job<'_>) -> Result<Outcome> {
+        if let Some(found) = self.made_before(job) {
+            return Ok(Ok(found));
         }
-        let stored = self.repository.layout.image(&digest);
+        let options = self.options();
+        let Some(from) = job.from else {
+            let kept = &job.image.kept;
+            let file = File::open(kept).map_err(|e| Error::io("open", kept, e))?;
+            let mut file = BufReader::with_capacity(1 << 20, file);
+            let made = self.write(&job.path, |to, progress| {
+                firmware_delta::full(&mut file, &options, to, progress)
+            });
+            return made.map(Ok);
+        };
+        let stored = self.repository.layout.image(&from.to_string());
         if !stored.is_file() {
             return Ok(Err(Skipped::ImageNotAtHand));
         }
-        let old = durable::read_bounded(&stored, self.repository.settings.max_image_bytes)?;
-        if Sha256Digest::of(&old) != from.sha256 {
+        let limit = self.repository.settings.max_image_bytes;
+        let old = durable::read_bounded(&stored, limit)?;
+        if Sha256Digest::of(&old) != from {
             return Ok(Err(Skipped::ImageDamaged));
         }
-        let (options, progress) = (self.options(), self.progress);
-        let made = make(&path, progress, |to, progress| {
-            firmware_delta::diff(&old, new, &options, to, progress)
-        })?;
-        if length_of(&made.0) >= full_length {
-            return Ok(Err(Skipped::NotSmaller));
-        }
-        self.keep(path, made).map(Ok)
+        let new = durable::read_bounded(&job.image.kept, limit)?;
+        let made = self.write(&job.path, |to, progress| {
+            firmware_delta::diff(&old, &new, &options, to, progress)
+        });
+        made.map(Ok)
     }
 
-    fn read(&self, slot: &SlotClass, source: &ImageSource) -> Result<Vec<u8>> {
-        let limit = self.repository.settings.max_image_bytes;
-        let bytes = match source {
-            ImageSource::File(path) => durable::read_bounded(path, limit)?,
-            ImageSource::Bytes(bytes) => bytes.clone(),
+    /// A payload that is there already: one that a manifest names for the same image, or one that has the name.
+    fn made_before(&self, job: &Job<'_>) -> Option<(Payload, TargetFile)> {
+        let makes = Makes {
+            image: (job.image.sha256, job.image.length),
+            from: job.from,
         };
-        if bytes.is_empty() {
-            return Err(Error::release(format!("its {slot} image is empty")));
-        }
-        if length_of(&bytes) > limit {
-            return Err(Error::release(format!(
-                "its {slot} image has more than {limit} bytes"
-            )));
-        }
-        Ok(bytes)
-    }
-
-    /// The same image of the same version, if there is one; a version names one image.
-    fn same_version<'m>(
-        &self,
-        slot: &SlotClass,
-        sha256: Sha256Digest,
-        known: &[&'m ReleaseManifest],
-    ) -> Result<Option<&'m Image>> {
-        let same = known
+        let images = self
+            .known
             .iter()
-            .filter(|manifest| manifest.version == self.request.version);
-        let mut images = same
-            .filter_map(|manifest| manifest.images.get(slot))
-            .peekable();
-        if let Some(other) = images.peek().filter(|image| image.sha256 != sha256) {
-            return Err(Error::SameVersion {
-                product: self.request.product.to_string(),
-                version: self.request.version.to_string(),
-                slot: slot.to_string(),
-                existing: other.sha256.to_string(),
-            });
-        }
-        Ok(images.next())
-    }
-
-    fn path(&self, name: &str) -> Result<TargetPath> {
-        Ok(TargetPath::new(&format!(
-            "{}/{name}",
-            self.request.product
-        ))?)
+            .flat_map(|manifest| manifest.images.values());
+        let named = images.filter(|image| image.sha256 == job.image.sha256);
+        let named = named.filter_map(|image| match &job.from {
+            None => Some(&image.full),
+            Some(from) => image.deltas.get(from),
+        });
+        let mut seen = BTreeSet::new();
+        named
+            .map(|payload| &payload.path)
+            .chain([&job.path])
+            .filter(|path| seen.insert(path.as_str().to_owned()))
+            .find_map(|path| self.on_disk.find(path, makes))
     }
 
     fn options(&self) -> DiffOptions {
@@ -224,57 +202,72 @@ impl<'a> Workshop<'a> {
         options
     }
 
-    /// Whether a payload that a manifest names is still at hand; then it is named once more.
-    fn use_again(&mut self, payload: &Payload) -> bool {
-        let file = self.offered.targets.get(payload.path.as_str());
-        let at_hand = file.filter(|file| {
-            self.repository
-                .target(&payload.path, &file.hashes)
-                .is_some()
-        });
-        self.files
-            .extend(at_hand.map(|file| (payload.path.clone(), file.clone())));
-        at_hand.is_some()
-    }
-
-    fn keep(&mut self, path: TargetPath, made: (Vec<u8>, Built)) -> Result<Payload> {
-        let (bytes, built) = made;
-        self.repository.stage_target(&path, &bytes)?;
-        self.files.insert(path.clone(), target_file(&bytes));
-        let head = Sha256Digest::from_bytes(built.head);
-        Ok(Payload {
-            path,
-            length: length_of(&bytes),
-            head,
-        })
+    /// Runs a maker of payloads into a file, which gets its name when it is whole.
+    fn write(
+        &self,
+        path: &TargetPath,
+        maker: impl FnOnce(&mut dyn Write, &(dyn Fn(DiffProgress) + Sync)) -> Result<Built, DiffError>,
+    ) -> Result<(Payload, TargetFile)> {
+        let staged = self.repository.layout.staged_targets();
+        let unfinished = staged.join(format!("{path}.new"));
+        if let Some(folder) = unfinished.parent() {
+            durable::create_dir_durable(folder, 0o755)?;
+        }
+        let mut to = Digested {
+            file: Replacement::begin(&unfinished, durable::PUBLIC)?,
+            running: Running::default(),
+        };
+        let tell = |now: DiffProgress| {
+            (self.progress)(Progress {
+                file: path.as_str(),
+                stage: stage(now.stage),
+                done: now.done,
+                total: now.total,
+            });
+        };
+        let built = maker(&mut to, &tell).map_err(|source| Error::Diff {
+            path: path.to_string(),
+            source: Box::new(source),
+        })?;
+        let Digested { file, running } = to;
+        file.finish()?;
+        let (sha256, length) = running.finish();
+        let hashes = Hashes::sha256(sha256);
+        let place = staged.join(target_file_path(path, &hashes));
+        fs::rename(&unfinished, &place).map_err(|e| Error::io("move into place", &place, e))?;
+        let payload = Payload {
+            path: path.clone(),
+            length,
+            head: Sha256Digest::from_bytes(built.head),
+        };
+        Ok((payload, TargetFile::new(length, hashes)))
     }
 }
 
-/// Runs a maker of payloads into memory, and passes on how far it is.
-fn make(
-    path: &TargetPath,
-    progress: OnProgress<'_>,
-    maker: impl FnOnce(&mut Vec<u8>, &(dyn Fn(DiffProgress) + Sync)) -> Result<Built, DiffError>,
-) -> Result<(Vec<u8>, Built)> {
-    let mut bytes = Vec::new();
-    let built = maker(&mut bytes, &|now: DiffProgress| {
-        let stage = match now.stage {
-            DiffStage::Unpack => "unpacking",
-            DiffStage::Index => "indexing",
-            DiffStage::Match => "comparing",
-            DiffStage::Compress => "compressing",
-            _ => "writing",
-        };
-        progress(Progress {
-            file: path.as_str(),
-            stage,
-            done: now.done,
-            total: now.total,
-        });
-    });
-    let built = built.map_err(|source| Error::Diff {
-        path: path.to_string(),
-        source: Box::new(source),
-    })?;
-    Ok((bytes, built))
+fn stage(stage: DiffStage) -> &'static str {
+    match stage {
+        DiffStage::Unpack => "unpacking",
+        DiffStage::Index => "indexing",
+        DiffStage::Match => "comparing",
+        DiffStage::Compress => "compressing",
+        _ => "writing",
+    }
+}
+
+/// A file that is written and digested at once.
+struct Digested {
+    file: Replacement,
+    running: Running,
+}
+
+impl Write for Digested {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.push(bytes).map_err(io::Error::other)?;
+        self.running.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

@@ -37,6 +37,22 @@ pub(super) struct ReleaseManifest {
     /// What changed, for people; at most 64 KiB.
     #[serde(skip_serializing_if = "absent")]
     notes: String,
+    /// Releases of the channel that were taken back: nobody installs them, who runs one does not wait for a wave.
+    #[serde(skip_serializing_if = "absent")]
+    #[schemars(length(max = 64))]
+    withdrawn: Vec<Withdrawn>,
+    /// For applications; at most 16 KiB of canonical JSON.
+    #[serde(skip_serializing_if = "absent")]
+    custom: BTreeMap<String, serde_json::Value>,
+}
+
+/// A release that was taken back.
+#[derive(JsonSchema)]
+struct Withdrawn {
+    version: SemanticVersion,
+    /// Why, for people; at most 1024 bytes.
+    reason: String,
+    since: Time,
 }
 
 /// An image as it stands in its slot.

@@ -8,7 +8,10 @@
 
 mod audit;
 mod baseline;
+mod bins;
+mod building;
 mod changes;
+mod channels;
 mod elsewhere;
 mod events;
 mod hand;

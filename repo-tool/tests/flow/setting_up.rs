@@ -133,6 +133,7 @@ fn a_product_is_added_once() {
     let plan = ProductPlan {
         name: product("router-y"),
         signers: signers(&[&alice, &carol], 2),
+        bins: None,
     };
     repository.add_product(&plan, now()).unwrap();
     repository.add_product(&plan, now()).unwrap();
@@ -162,6 +163,7 @@ fn a_product_is_added_once() {
     let other = ProductPlan {
         name: product("router-y"),
         signers: signers(&[&alice, &bob], 2),
+        bins: None,
     };
     assert!(matches!(
         repository.add_product(&other, now()),
@@ -170,6 +172,7 @@ fn a_product_is_added_once() {
     let pki = ProductPlan {
         name: product("pki"),
         signers: signers(&[&alice, &bob], 2),
+        bins: None,
     };
     assert!(matches!(
         repository.add_product(&pki, now()),

@@ -229,6 +229,7 @@ fn a_product_ends_and_may_come_again() {
     let plan = ProductPlan {
         name: product("router-x"),
         signers: signers(&[&alice, &carol], 2),
+        bins: None,
     };
     repository.add_product(&plan, now()).unwrap();
     sign_and_publish(&repository, &[&alice, &carol], now());

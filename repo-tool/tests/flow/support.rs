@@ -162,6 +162,7 @@ impl World {
             products: vec![ProductPlan {
                 name: "router-x".parse().unwrap(),
                 signers: signers(people, threshold),
+                bins: None,
             }],
             settings: Settings {
                 compression_level: 3,

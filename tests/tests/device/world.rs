@@ -92,6 +92,7 @@ impl World {
             products: vec![ProductPlan {
                 name: "router-x".parse().unwrap(),
                 signers: both,
+                bins: None,
             }],
             settings: Settings {
                 compression_level: 3,

@@ -29,14 +29,19 @@ impl Check {
             Decision::UpToDate => (false, "it runs already".to_owned()),
             Decision::NotTaken(reason) => (false, format!("it is not taken: {reason}")),
         };
+        let withdrawn = checked
+            .withdrawn
+            .as_ref()
+            .map(|entry| entry.reason.as_str());
         let value = serde_json::json!({
-            "running": running, "offered": offered, "taken": taken, "why": why, "signed_by": offer.signed_by,
+            "running": running, "withdrawn": withdrawn, "offered": offered, "taken": taken, "why": why, "signed_by": offer.signed_by,
         });
+        let advice = withdrawn.map_or_else(String::new, |why| format!(" (withdrawn: {why})"));
         let signed = offer.signed_by.join(", ");
         output::answer(
             context.json,
             &value,
-            &format!("{running} runs; {offered} is offered, signed by {signed}: {why}."),
+            &format!("{running} runs{advice}; {offered} is offered, signed by {signed}: {why}."),
         );
         Ok(())
     }

@@ -2,6 +2,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::Args;
+use metadata_schema::bins::Bins;
 use metadata_schema::release::Product;
 use repo_tool::{ProductPlan, Result};
 
@@ -24,6 +25,10 @@ pub(crate) struct AddProductArgs {
     /// How many of them must sign
     #[arg(long)]
     threshold: NonZeroU32,
+
+    /// Spread its files over so many bins, a power of two from 2 to 1024: for products with thousands of files
+    #[arg(long, value_name = "N", value_parser = super::bins)]
+    bins: Option<Bins>,
 }
 
 impl AddProductArgs {
@@ -34,6 +39,7 @@ impl AddProductArgs {
             &ProductPlan {
                 name: self.name,
                 signers,
+                bins: self.bins,
             },
             context.now,
         )?;

@@ -2,15 +2,14 @@ use std::path::PathBuf;
 
 use clap::Args;
 use device_pki::durable;
-use metadata_schema::release::{
-    Channel, FirmwareVersion, HardwareId, Product, Rollout, SlotClass, Wave,
-};
-use metadata_schema::time::Timestamp;
-use repo_tool::{Error, Forecast, ImageSource, ReleaseRequest, Result};
+use metadata_schema::release::{Channel, FirmwareVersion, HardwareId, Product, Rollout, SlotClass};
+use repo_tool::{ImageSource, ReleaseRequest, Result};
 
+use super::channel::WaveArgs;
+use super::custom;
+use super::forecast::{FleetArgs, table};
 use crate::Context;
 use crate::bar::Bar;
-use crate::output::{bytes, percent};
 
 /// Longest file of release notes.
 const NOTES_LIMIT: u64 = 64 * 1024;
@@ -60,9 +59,19 @@ pub(crate) struct AddReleaseArgs {
     #[arg(long, value_name = "N")]
     deltas: Option<u32>,
 
-    /// From when on which share of the fleet may install, such as +24h=10 or 2030-01-31T00:00:00Z=100; once for each
-    #[arg(long = "wave", value_name = "START=PERCENT")]
-    waves: Vec<String>,
+    /// A version to make deltas from besides these; once for each
+    #[arg(long, value_name = "VERSION")]
+    delta_from: Vec<FirmwareVersion>,
+
+    /// What is added for applications, as NAME=TEXT or NAME=JSON; once for each
+    #[arg(long, value_name = "NAME=VALUE")]
+    custom: Vec<String>,
+
+    #[command(flatten)]
+    waves: WaveArgs,
+
+    #[command(flatten)]
+    fleet: FleetArgs,
 }
 
 impl AddReleaseArgs {
@@ -73,7 +82,7 @@ impl AddReleaseArgs {
             .into_iter()
             .map(|(slot, file)| (slot, ImageSource::File(file)))
             .collect();
-        let waves = self.waves.iter().map(|wave| parse_wave(wave, context.now));
+        let fleet = self.fleet.read()?;
         let request = ReleaseRequest {
             security_version: self.security_version,
             hardware: self.hardware,
@@ -81,8 +90,10 @@ impl AddReleaseArgs {
             requires: self.requires,
             notes: notes(self.notes)?,
             deltas: self.deltas,
+            delta_from: self.delta_from,
+            custom: custom(&self.custom)?,
             rollout: Rollout {
-                waves: waves.collect::<Result<_>>()?,
+                waves: self.waves.waves(context.now)?,
                 paused: false,
             },
             ..ReleaseRequest::new(self.product, self.channel, self.version)
@@ -90,7 +101,11 @@ impl AddReleaseArgs {
         let bar = Bar::new(context.output.json);
         let forecast = repository.stage_release(&request, context.now, &|now| bar.show(now));
         bar.finish();
-        let forecast = forecast?;
+        let mut forecast = forecast?;
+        if !fleet.is_empty() {
+            let of_fleet = repository.forecast(&request.product, &request.channel, &fleet)?;
+            forecast.fleet = of_fleet.fleet;
+        }
         context.output.answer(&forecast, || table(&forecast));
         super::show::say_voided(&repository.show()?, context);
         context
@@ -114,69 +129,4 @@ fn notes(text: String) -> Result<String> {
     }
     let bytes = durable::read_bounded(&path, NOTES_LIMIT)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-fn parse_wave(text: &str, now: Timestamp) -> Result<Wave> {
-    let bad = || Error::Argument {
-        what: "wave",
-        found: text.to_owned(),
-        expected: "START=PERCENT, where START is now, +Nh, +Nd or a time such as 2030-01-31T00:00:00Z",
-    };
-    let (start, percent) = text.split_once('=').ok_or_else(bad)?;
-    let percent = percent
-        .parse()
-        .ok()
-        .filter(|percent| *percent <= 100)
-        .ok_or_else(bad)?;
-    let ahead = |number: &str, unit: i64| {
-        let number = number.parse::<u32>().ok()?;
-        Some(now.plus_seconds(i64::from(number).checked_mul(unit)?))
-    };
-    let start = match start.strip_prefix('+') {
-        None if start == "now" => Some(now),
-        None => start.parse().ok(),
-        Some(rest) => match (rest.strip_suffix('h'), rest.strip_suffix('d')) {
-            (Some(hours), _) => ahead(hours, 3600),
-            (_, Some(days)) => ahead(days, 24 * 3600),
-            _ => None,
-        },
-    };
-    Ok(Wave {
-        start: start.ok_or_else(bad)?,
-        percent,
-    })
-}
-
-/// What devices will download.
-fn table(forecast: &Forecast) -> Vec<String> {
-    let Forecast {
-        product,
-        channel,
-        version,
-        security_version,
-        ..
-    } = forecast;
-    let mut lines = vec![format!(
-        "{product} {version} in {channel}, security version {security_version}"
-    )];
-    for image in &forecast.images {
-        lines.push(format!("  {}: image of {}", image.slot, bytes(image.bytes)));
-        let row = |from: &str, size: u64, remark: &str| {
-            let share = percent(size, image.full_bytes);
-            format!("    {from:<24} {:>12} {share:>9}  {remark}", bytes(size))
-        };
-        lines.push(row("any version, in full", image.full_bytes, ""));
-        for delta in &image.deltas {
-            let remark = delta
-                .skipped
-                .map(|why| format!("in full: {why}"))
-                .unwrap_or_default();
-            lines.push(row(
-                &format!("from {}", delta.from_version),
-                delta.bytes,
-                &remark,
-            ));
-        }
-    }
-    lines
 }

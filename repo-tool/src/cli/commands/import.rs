@@ -53,6 +53,7 @@ impl ImportArgs {
         let product = self.product.map(|name| ProductPlan {
             name,
             signers: people.clone(),
+            bins: None,
         });
         let plan = InitPlan {
             anchor,

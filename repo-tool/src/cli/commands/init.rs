@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use device_pki::{SystemEntropy, TrustAnchor, durable};
+use metadata_schema::bins::Bins;
 use metadata_schema::release::Product;
 use repo_tool::setup::{EXAMPLE, Setup};
 use repo_tool::{Error, InitPlan, Minimums, ProductPlan, Repository, Result, Settings};
@@ -66,6 +67,10 @@ pub(crate) struct InitArgs {
     #[arg(long, requires = "product")]
     product_threshold: Option<NonZeroU32>,
 
+    /// Spread the product's files over so many bins, a power of two from 2 to 1024: for thousands of files
+    #[arg(long, value_name = "N", requires = "product", value_parser = super::bins)]
+    product_bins: Option<Bins>,
+
     /// Least thresholds that the devices have built in: ROOT,TARGETS,DELEGATED
     #[arg(long, value_name = "N,N,N", value_parser = super::minimums)]
     device_minimum: Option<Minimums>,
@@ -113,7 +118,11 @@ impl InitArgs {
         let mut products = Vec::new();
         if let (Some(name), Some(threshold)) = (self.product.clone(), self.product_threshold) {
             let signers = signers(&self.product_signers, threshold)?;
-            products.push(ProductPlan { name, signers });
+            products.push(ProductPlan {
+                name,
+                signers,
+                bins: self.product_bins,
+            });
         }
         Ok(InitPlan {
             anchor: TrustAnchor::from_pem(&durable::read_bounded(anchor, 64 * 1024)?)?,
