@@ -90,6 +90,7 @@ impl World {
             products: vec![ProductPlan {
                 name: "router-x".parse().unwrap(),
                 signers: signers(product),
+                bins: None,
             }],
             settings: Settings {
                 compression_level: 1,
