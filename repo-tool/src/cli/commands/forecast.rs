@@ -81,17 +81,23 @@ pub(crate) fn table(forecast: &Forecast) -> Vec<String> {
     }
     lines.push(String::new());
     lines.push(format!(
-        "  {:<20} {:>12} {:>9}  ",
+        "  {:<20} {:>12} {:>9}",
         "a device that runs", "downloads", "of full"
     ));
     let row = |from: &str, size: u64, remark: &str| {
         let share = percent(size, *full_bytes);
-        format!("  {from:<20} {:>12} {share:>9}  {remark}", bytes(size))
+        let line = format!("  {from:<20} {:>12} {share:>9}  {remark}", bytes(size));
+        line.trim_end().to_owned()
     };
     for source in &forecast.sources {
         lines.push(row(&source.from_version, source.bytes, &remark(source)));
     }
-    lines.push(row("anything else", *full_bytes, "in full"));
+    let others = if forecast.sources.is_empty() {
+        "any version"
+    } else {
+        "any other version"
+    };
+    lines.push(row(others, *full_bytes, "in full"));
     lines.extend(fleet(forecast));
     lines
 }
