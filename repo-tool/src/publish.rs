@@ -109,6 +109,10 @@ impl Repository {
                 &self.with_signatures(&state, role, envelope)?,
             );
         }
+        let pki = RoleName::delegated(PKI_ROLE)?;
+        if checked && !state.staged.roles.contains_key(&pki) {
+            self.renew_pki(&state, &mut batch, now, false)?;
+        }
         self.add_online_roles(&state, &mut batch, now, true)?;
         if checked {
             self.check(&state, &batch, now)?;

@@ -8,7 +8,7 @@ use crate::assemble::sign_role;
 use crate::error::{Error, Result};
 use crate::layout::PKI_ROLE;
 use crate::publish::{Batch, Publication};
-use crate::repository::Repository;
+use crate::repository::{Repository, State};
 use crate::staged::Staged;
 
 impl Repository {
@@ -28,23 +28,9 @@ impl Repository {
                 path: self.layout.folder().to_owned(),
             });
         };
-        let due = |role: &RoleName, expires: Timestamp| {
-            let period =
-                i64::from(self.settings.expiry_days.days(role)).saturating_mul(24 * 60 * 60);
-            let left = expires.unix_seconds().saturating_sub(now.unix_seconds());
-            force || left.saturating_mul(2) < period
-        };
+        let due = |role: &RoleName, expires: Timestamp| force || self.half_gone(role, expires, now);
         let mut batch = Batch::default();
-        let pki = RoleName::delegated(PKI_ROLE)?;
-        if let Some(current) = state.published.delegated(&pki)?
-            && due(&pki, current.common.expires)
-        {
-            let mut next = current.clone();
-            next.common = state.next(&pki, &self.settings, now)?;
-            let key = self.online_signer(&state, &pki)?;
-            let envelope = sign_role(next.to_json(), &[&*key])?;
-            batch.add(&pki, next.common.version, &envelope);
-        }
+        self.renew_pki(&state, &mut batch, now, force)?;
         let new_snapshot =
             !batch.files.is_empty() || due(&RoleName::snapshot(), snapshot.common.expires);
         if !new_snapshot && !due(&RoleName::timestamp(), timestamp.common.expires) {
@@ -58,5 +44,34 @@ impl Repository {
             roles,
             files: Vec::new(),
         })
+    }
+
+    /// Adds the next version of `pki` to what is about to be published, if less than half of its time is left: nobody but an
+    /// online key signs it, so no person should have to think of it.
+    pub(crate) fn renew_pki(
+        &self,
+        state: &State,
+        batch: &mut Batch,
+        now: Timestamp,
+        force: bool,
+    ) -> Result<()> {
+        let pki = RoleName::delegated(PKI_ROLE)?;
+        let Some(current) = state.published.delegated(&pki)? else {
+            return Ok(());
+        };
+        if force || self.half_gone(&pki, current.common.expires, now) {
+            let mut next = current.clone();
+            next.common = state.next(&pki, &self.settings, now)?;
+            let key = self.online_signer(state, &pki)?;
+            let envelope = sign_role(next.to_json(), &[&*key])?;
+            batch.add(&pki, next.common.version, &envelope);
+        }
+        Ok(())
+    }
+
+    fn half_gone(&self, role: &RoleName, expires: Timestamp, now: Timestamp) -> bool {
+        let period = i64::from(self.settings.expiry_days.days(role)).saturating_mul(24 * 60 * 60);
+        let left = expires.unix_seconds().saturating_sub(now.unix_seconds());
+        left.saturating_mul(2) < period
     }
 }

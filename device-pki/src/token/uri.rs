@@ -80,6 +80,7 @@ impl TokenUri {
     }
 
     /// The PIN that the URI names; none if it names none.
+    #[cfg(feature = "pkcs11")]
     pub(crate) fn named_pin(&self) -> Result<Option<Passphrase>> {
         match (&self.pin, &self.pin_file) {
             (Some(pin), _) => Ok(Some(pin.clone())),

@@ -264,6 +264,24 @@ fn refreshing_keeps_a_repository_alive() {
 }
 
 #[test]
+fn publishing_renews_the_role_of_revocation_lists() {
+    let (world, repository, [alice, bob, _]) = World::published();
+    // Before half of its thirty days are gone, after that, and when it has expired.
+    for (number, days, expected) in [(1, 5, false), (2, 20, true), (3, 60, true)] {
+        let request = release(&format!("{number}.0.0"), &image(number));
+        let day = later(days);
+        repository.stage_release(&request, day, &silent).unwrap();
+        for person in [&alice, &bob] {
+            repository.sign(&person.key).unwrap();
+        }
+        let roles = repository.publish(day).unwrap().roles;
+        let renewed = roles.iter().any(|(role, _)| role == "pki");
+        assert_eq!(renewed, expected, "day {days}: {roles:?}");
+        world.verify(day).unwrap();
+    }
+}
+
+#[test]
 fn one_process_at_a_time() {
     let (world, repository, _) = World::published();
     let lock = fs::File::open(world.folder.path().join(".lock")).unwrap();

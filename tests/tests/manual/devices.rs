@@ -1,5 +1,6 @@
 //! Devices that live through what the manual publishes.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -49,10 +50,18 @@ pub(crate) fn follow(states: &[State], anchor: &Path) {
     };
     let (mut awake, mut sleeper) = (device(), device());
     look(&mut sleeper, first);
+    let mut releases = BTreeSet::new();
+    let mut before: Option<&State> = None;
     for state in states {
+        if let Some(before) = before {
+            refuse_what_has_expired(&awake, before, state.clock);
+        }
         verify(state, &anchor);
-        look(&mut awake, state);
+        releases.extend(look(&mut awake, state));
+        before = Some(state);
     }
+    assert_eq!(releases.len(), 10, "{releases:?}");
+    assert!(awake.trusted()["root"] >= 5, "{:?}", awake.trusted());
     look(&mut sleeper, last);
     let mut young = device();
     look(&mut young, last);
@@ -60,23 +69,37 @@ pub(crate) fn follow(states: &[State], anchor: &Path) {
     assert_eq!(young.trusted(), awake.trusted());
 }
 
-/// A refresh, and every manifest that is offered.
-fn look(device: &mut TestClient, state: &State) {
+/// Who still sees what was published `before`, more than three days later, learns that it has expired.
+fn refuse_what_has_expired(device: &TestClient, before: &State, now: Timestamp) {
+    if now <= before.clock.plus_seconds(3 * 24 * 60 * 60) {
+        return;
+    }
+    let mut device = device.fork();
+    device.now = now;
+    let error = device
+        .refresh(&mut PublishedFolder::new(&before.published))
+        .map(|_| ())
+        .unwrap_err();
+    assert!(format!("{error:?}").contains("Expired"), "{error:?}");
+}
+
+/// A refresh, and every manifest that is offered: product and version of each.
+fn look(device: &mut TestClient, state: &State) -> Vec<(String, String)> {
     device.now = state.clock;
     let mut folder = PublishedFolder::new(&state.published);
     let at = format!("{} at {}", state.published.display(), state.clock);
     device
         .refresh(&mut folder)
         .unwrap_or_else(|error| panic!("{at}: {error:?}"));
-    for offer in Archive::open(&state.published)
-        .unwrap()
-        .offers(state.clock)
-        .unwrap()
-    {
+    let archive = Archive::open(&state.published).unwrap();
+    let mut releases = Vec::new();
+    for offer in archive.offers(state.clock).unwrap() {
         let path = format!("{}/{}.release.json", offer.product, offer.channel);
         let manifest = device.download(&mut folder, &path).unwrap();
         assert!(manifest.is_some(), "{at}: {path}");
+        releases.push((offer.product, offer.version));
     }
+    releases
 }
 
 /// Down to every payload, as `repo-tool verify` does.

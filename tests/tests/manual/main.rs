@@ -90,7 +90,11 @@ fn run(peers: bool) {
     let path = env::join_paths(
         std::iter::once(programs()).chain(env::split_paths(&env::var_os("PATH").unwrap())),
     );
-    let output = Command::new("bash")
+    let mut bash = Command::new("bash");
+    if peers {
+        token(home.path(), &mut bash);
+    }
+    let output = bash
         .arg("-c")
         .arg(&script)
         .current_dir(folder.path())
@@ -117,6 +121,29 @@ fn run(peers: bool) {
     if peers {
         python_tuf(states.path());
     }
+}
+
+/// The token of Carol, whose PIN the manual has in `carol.pass`: SoftHSM in `home`.
+fn token(home: &Path, bash: &mut Command) {
+    let modules = ["/usr/lib", "/usr/lib64", "/usr/local/lib"];
+    let module = modules
+        .iter()
+        .map(|folder| Path::new(folder).join("softhsm/libsofthsm2.so"))
+        .find(|path| path.is_file())
+        .unwrap();
+    let (tokens, conf) = (home.join("tokens"), home.join("softhsm2.conf"));
+    fs::create_dir(&tokens).unwrap();
+    let text = format!("directories.tokendir = {}\n", tokens.display());
+    fs::write(&conf, text).unwrap();
+    let made = Command::new("softhsm2-util")
+        .args(["--init-token", "--free", "--label", "release"])
+        .args(["--pin", "a passphrase of carol", "--so-pin", "12345678"])
+        .env("SOFTHSM2_CONF", &conf)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    bash.env("SOFTHSM2_CONF", conf)
+        .env("PKCS11_MODULE_PATH", module);
 }
 
 /// Another implementation's client lives through the same.
