@@ -4,7 +4,7 @@
 //! role if, in this order:
 //!
 //! 1. there is a certificate for it, whose public key is the TUF key;
-//! 2. its role extension names the role, or the product if the role is one of its [bins](metadata_schema::bins);
+//! 2. its role extension names the role, or the product if the role is one of its bins;
 //! 3. every certificate of its chain, and the anchor, is valid at the time that counts ([`When`]), or, if one of them
 //!    was issued later than that, at the time when it was: such a certificate says that the device's clock is behind;
 //! 4. its path leads to the anchor, and the leaf and every CA on it are for code signing;

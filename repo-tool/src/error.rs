@@ -562,7 +562,7 @@ impl Error {
                 "mend all of it and run `init` again; `repo-tool init --example` prints a set-up with comments"
             }
             Self::Baseline { .. } => {
-                "sign nothing in this copy: fetch it again, from somebody you trust, and give your own --anchor"
+                "sign nothing in this copy: fetch it again, from somebody you trust, and give your own --anchor; `--repair` is for the way back after a theft of online keys"
             }
             Self::Remembered { .. } => {
                 "fetch the current state; if the others say that this is meant, add --forget once"

@@ -1,6 +1,6 @@
 //! Keys are lost or stolen: what can still be signed, what a thief can do, which devices can follow, and the way back.
 //!
-//! A plan is computed from what is published and from who is named ([`plan`] is pure); nothing is changed. The rules are those of
+//! A plan is computed from what is published and from who is named (`plan` is pure); nothing is changed. The rules are those of
 //! the devices: a signature counts if its holder's certificate is bound and not revoked, holders count once, and the devices'
 //! own least thresholds hold. What thieves can do follows `docs/THREAT_MODEL.md`, "Who steals what".
 

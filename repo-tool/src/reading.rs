@@ -1,7 +1,7 @@
 //! What stands in a published repository, for people: the tree of its roles, what it offers, what changed and when.
 //!
 //! Nothing here asks whether a device would believe any of it: an expired or half broken repository must be readable
-//! too. [`crate::verify`] is the one that proves.
+//! too. [`crate::verify()`] is the one that proves.
 
 mod archive;
 mod diff;

@@ -7,7 +7,7 @@ use device_pki::{TrustAnchor, durable};
 use metadata_schema::key::KeyId;
 use repo_tool::baseline::Baseline;
 use repo_tool::memory::Memory;
-use repo_tool::{Repository, Result};
+use repo_tool::{Error, Repository, Result};
 
 use crate::Context;
 
@@ -24,16 +24,22 @@ pub(crate) struct BaselineArgs {
     /// Forget what you saw here before: for a repository that was begun anew, or a copy that is knowingly older
     #[arg(long)]
     forget: bool,
+
+    /// Go on although devices would refuse what is published here: for the way back after somebody with the online keys
+    /// published it. Nothing is compared and nothing remembered: read what is staged as if it were all new
+    #[arg(long)]
+    repair: bool,
 }
 
 impl BaselineArgs {
-    /// Verifies what is published, holds it against what was seen before, and says what it came to.
+    /// Verifies what is published, holds it against what was seen before, and says what it came to; none if it cannot be
+    /// verified and is to be repaired.
     pub(crate) fn verified(
         &self,
         repository: &Repository,
         key: Option<&KeyId>,
         context: &Context,
-    ) -> Result<Baseline> {
+    ) -> Result<Option<Baseline>> {
         let anchor = match &self.anchor {
             Some(path) => Some(TrustAnchor::from_pem(&durable::read_bounded(
                 path,
@@ -41,7 +47,15 @@ impl BaselineArgs {
             )?)?),
             None => None,
         };
-        let baseline = repository.baseline(anchor.as_ref(), context.now)?;
+        let baseline = match repository.baseline(anchor.as_ref(), context.now) {
+            Err(Error::Baseline { source, .. }) if self.repair => {
+                context.output.say(&format!(
+                    "WARNING: devices would refuse what is published here ({source}): nothing is compared with it."
+                ));
+                return Ok(None);
+            }
+            other => other?,
+        };
         context.output.say_lines(&said(&baseline));
         match memory_file() {
             Some(path) => {
@@ -57,7 +71,7 @@ impl BaselineArgs {
                 "Note: neither XDG_STATE_HOME nor HOME is set: nothing is remembered of what you see here.",
             ),
         }
-        Ok(baseline)
+        Ok(Some(baseline))
     }
 }
 

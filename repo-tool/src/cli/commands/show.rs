@@ -23,7 +23,10 @@ impl ShowArgs {
         let repository = context.open(&self.folder)?;
         let baseline = self.baseline.verified(&repository, None, context)?;
         answer(&repository.show()?, context);
-        baseline::remember(&repository, None, &baseline, context)
+        match &baseline {
+            Some(baseline) => baseline::remember(&repository, None, baseline, context),
+            None => Ok(()),
+        }
     }
 }
 

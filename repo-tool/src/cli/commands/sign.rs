@@ -47,7 +47,7 @@ impl SignArgs {
         let id = key.public_key().id();
         let mut baseline = None;
         let signed = repository.sign_shown(&*key, context.now, &mut |event| {
-            baseline = Some(self.baseline.verified(&repository, Some(id), context)?);
+            baseline = self.baseline.verified(&repository, Some(id), context)?;
             context.output.say_lines(&super::show::lines(event));
             self.agreement.agreed(event, context)
         })?;
