@@ -16,6 +16,7 @@ mod fast_forward;
 mod freeze;
 mod mix_and_match;
 mod names;
+mod offers;
 mod requests;
 mod revocation;
 mod rollback;
