@@ -131,7 +131,7 @@ pub enum Error {
     },
     /// A health check could not be run if it had to be: nothing is installed.
     #[error("nothing is installed: the health checks are not in order")]
-    HealthChecks(#[source] crate::health::Unhealthy),
+    HealthChecks(#[source] crate::hooks::Unusable),
     /// The lifecycle met an event that makes no sense.
     #[error(transparent)]
     Lifecycle(#[from] OutOfOrder),

@@ -22,6 +22,7 @@ use crate::clock::{Source, TimeFloor};
 use crate::config::{BootConfig, Config};
 use crate::error::{Error, StoreError};
 use crate::health;
+use crate::hooks;
 use crate::install::{Offer, PayloadKind, Transfer};
 use crate::lifecycle::{Action, Event, Firmware, ImageRef, State};
 use crate::progress::Progress;
@@ -33,8 +34,6 @@ use metadata::Refreshed;
 
 /// Longest root metadata that comes with the firmware, in bytes.
 const MAX_ROOT: u64 = 1024 * 1024;
-/// Where the health checks are, below the folder of hooks.
-const HEALTH_CHECKS: &str = "health.d/required";
 
 /// What a run did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -282,7 +281,7 @@ impl Updater {
         now: ReferenceTime,
         progress: &mut dyn Progress,
     ) -> Result<Outcome, Error> {
-        health::checks(&self.config.hooks.join(HEALTH_CHECKS)).map_err(Error::HealthChecks)?;
+        hooks::list(&self.config.hooks.join(health::REQUIRED)).map_err(Error::HealthChecks)?;
         let booted = self.boot.status()?.booted;
         let groups = self.slots.clone();
         groups.check_distinct()?;

@@ -8,7 +8,7 @@ use metadata_schema::time::ReferenceTime;
 use super::{Outcome, Updater};
 use crate::boot::BootStatus;
 use crate::error::Error;
-use crate::health::{self, Subject};
+use crate::health;
 use crate::lifecycle::{Action, Event, Stage};
 use crate::slot::{SlotName, StagedSlot};
 
@@ -85,7 +85,7 @@ impl Updater {
     }
 
     fn judge(&mut self, slot: SlotName, now: ReferenceTime) -> Result<Action, Error> {
-        let folder = self.config.hooks.join(super::HEALTH_CHECKS);
+        let folder = self.config.hooks.join(health::REQUIRED);
         let deadline = Duration::from_secs(self.config.health_deadline);
         match health::check(&folder, &self.subject(slot), deadline) {
             Ok(passed) => {
@@ -100,7 +100,7 @@ impl Updater {
         }
     }
 
-    fn subject(&self, slot: SlotName) -> Subject {
+    fn subject(&self, slot: SlotName) -> Vec<(String, String)> {
         let new = self.state.installation.new_firmware();
         let version = new.map(|new| new.version.to_string()).unwrap_or_default();
         let mut variables = vec![
@@ -114,7 +114,7 @@ impl Updater {
                 variables.push((format!("UPDATER_IMAGE_{class}"), path));
             }
         }
-        Subject { variables }
+        variables
     }
 
     fn trial_failed(&self, slot: SlotName) -> Error {
