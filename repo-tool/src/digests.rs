@@ -16,12 +16,23 @@ pub(crate) fn check_file(
     length: Length,
     hashes: &Hashes,
 ) -> Result<()> {
+    let mut file = File::open(path).map_err(|e| Error::io("open", path, e))?;
+    check(&mut file, path, role, length, hashes)
+}
+
+/// The same of a file that is open; `path` is what errors call it.
+pub(crate) fn check(
+    file: &mut File,
+    path: &Path,
+    role: &RoleName,
+    length: Length,
+    hashes: &Hashes,
+) -> Result<()> {
     let wrong = |source: ContentError| Error::Content {
         path: path.to_owned(),
         role: role.clone(),
         source,
     };
-    let mut file = File::open(path).map_err(|e| Error::io("open", path, e))?;
     let mut checker = hashes.checker(length);
     let mut piece = vec![0; 1 << 18];
     loop {

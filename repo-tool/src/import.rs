@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use device_pki::{Entropy, durable};
 use metadata_schema::digest::Length;
@@ -24,7 +24,7 @@ use crate::init::InitPlan;
 use crate::progress::{OnProgress, Progress};
 use crate::remote::Remote;
 use crate::repository::Repository;
-use crate::walk::{self, Source};
+use crate::walk::{self, Opened, Source};
 
 /// What was carried over.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -209,7 +209,7 @@ impl Source for Foreign<'_> {
         self.fetch(plain, limit)
     }
 
-    fn target(&self, _file_path: &str) -> Option<PathBuf> {
-        None
+    fn open(&self, _file_path: &str, _most: u64) -> Result<Option<Opened>> {
+        Ok(None)
     }
 }

@@ -156,4 +156,4 @@ pub use repository::Repository;
 pub use rotation::{OnlineRotation, online_roles};
 pub use settings::{Minimums, Periods, Settings, SigningPeriods};
 pub use signers::SignerChange;
-pub use verify::{Report, VerifyOptions, verify};
+pub use verify::{Report, VerifyOptions, verify, verify_served};

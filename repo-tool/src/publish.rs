@@ -278,7 +278,8 @@ impl Repository {
             for (path, file) in &targets.targets {
                 let path = TargetPath::new(path)?;
                 let file_path = target_file_path(&path, &file.hashes);
-                let on_disk = source.target(&file_path).ok_or_else(|| Error::Missing {
+                let opened = source.open(&file_path, file.length)?;
+                let mut opened = opened.ok_or_else(|| Error::Missing {
                     path: self.layout.staged_targets().join(&file_path),
                     needed_by: format!("{role} metadata"),
                 })?;
@@ -293,7 +294,7 @@ impl Repository {
                         path: path.to_string(),
                     });
                 }
-                digests::check_file(&on_disk, role, Length::Exactly(file.length), &file.hashes)?;
+                opened.check(role, Length::Exactly(file.length), &file.hashes)?;
             }
         }
         Ok(())

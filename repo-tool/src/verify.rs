@@ -16,9 +16,9 @@ use crate::layout::Layout;
 use crate::layout::published_in;
 use crate::progress::OnProgress;
 use crate::release::is_manifest;
+use crate::remote::Remote;
 use crate::settings::{Minimums, Settings};
-use crate::walk::{self, DeviceTrust, Folder, Scope};
-use crate::{digests, walk::Arrived};
+use crate::walk::{self, Arrived, DeviceTrust, Folder, Scope, Served, Source};
 
 pub use report::{PayloadReport, ReleaseReport, Report, RoleReport};
 
@@ -67,6 +67,31 @@ pub fn verify(
     progress: OnProgress<'_>,
 ) -> Result<Report> {
     let source = Folder::new(&published_in(path));
+    let first_root = options.first_root.unwrap_or_else(|| first_root_of(path));
+    verify_source(&source, first_root, options, now, progress)
+}
+
+/// The same of what a place serves: every file is fetched, and read as it comes.
+///
+/// # Errors
+/// As [`verify`], and if the place cannot be reached.
+pub fn verify_served(
+    place: &dyn Remote,
+    options: &VerifyOptions,
+    now: Timestamp,
+    progress: OnProgress<'_>,
+) -> Result<Report> {
+    let first_root = options.first_root.unwrap_or(Version::FIRST);
+    verify_source(&Served(place), first_root, options, now, progress)
+}
+
+fn verify_source(
+    source: &dyn Source,
+    first_root: Version,
+    options: &VerifyOptions,
+    now: Timestamp,
+    progress: OnProgress<'_>,
+) -> Result<Report> {
     let VerifyOptions {
         anchor,
         crls,
@@ -74,19 +99,19 @@ pub fn verify(
         ..
     } = options;
     let mut arrived = walk::as_device(
-        &source,
+        source,
         &DeviceTrust {
             anchor,
             minimums,
             crls,
-            first_root: options.first_root.unwrap_or_else(|| first_root_of(path)),
+            first_root,
         },
         now,
         &Scope::All,
     )?;
-    let mut report = Report::of(&arrived, &source, now)?;
+    let mut report = Report::of(&arrived, source, now)?;
     for index in 0..arrived.roles.len() {
-        verify_role(&mut arrived, index, &source, options, &mut report, progress)?;
+        verify_role(&mut arrived, index, source, options, &mut report, progress)?;
     }
     wanted_was_found(&report, options)?;
     Ok(report)
@@ -95,7 +120,7 @@ pub fn verify(
 fn verify_role(
     arrived: &mut Arrived,
     index: usize,
-    source: &Folder,
+    source: &dyn Source,
     options: &VerifyOptions,
     report: &mut Report,
     progress: OnProgress<'_>,
@@ -139,8 +164,7 @@ fn verify_role(
                     .push(release(at, source, &manifest, progress)?);
             }
         } else if options.channel.is_none() {
-            let on_disk = walk::locate(source, &target)?;
-            digests::check_file(&on_disk, role, target.length(), target.hashes())?;
+            walk::open(source, &target)?.check(role, target.length(), target.hashes())?;
         }
         report.count_file(role);
     }
@@ -149,7 +173,7 @@ fn verify_role(
 
 fn release(
     at: &mut AtTargets,
-    source: &Folder,
+    source: &dyn Source,
     manifest: &ReleaseManifest,
     progress: OnProgress<'_>,
 ) -> Result<ReleaseReport> {
@@ -163,9 +187,9 @@ fn release(
             let target = walk::find(at, source, &payload.path)?.ok_or_else(|| Error::Absent {
                 path: payload.path.to_string(),
             })?;
-            let on_disk = walk::locate(source, &target)?;
-            digests::check_file(&on_disk, target.role(), target.length(), target.hashes())?;
-            payload::check(&on_disk, payload, image, from, progress)?;
+            let mut opened = walk::open(source, &target)?;
+            opened.check(target.role(), target.length(), target.hashes())?;
+            payload::check(opened, payload, image, from, progress)?;
             report.payloads.push(PayloadReport {
                 slot: slot.to_string(),
                 path: payload.path.to_string(),

@@ -2,11 +2,11 @@
 //!
 //! `publish` and `refresh` send what they are about to write this way first, and `verify` what is published.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+mod source;
+
 use std::sync::Arc;
 
-use device_pki::{Crl, TrustAnchor, durable};
+use device_pki::{Crl, TrustAnchor};
 use metadata_schema::bins;
 use metadata_schema::gate::PlainTuf;
 use metadata_schema::limits::Limits;
@@ -22,68 +22,10 @@ use crate::layout::PKI_ROLE;
 use crate::settings::Minimums;
 use crate::trust;
 
+pub(crate) use source::{Folder, Opened, Overlay, Served, Source};
+
 /// Paths that are tried for one that falls into a bin, of which there are 1024 at most.
 const MAX_PROBES: u32 = 100_000;
-
-/// Where files come from.
-pub(crate) trait Source {
-    /// A metadata file of at most `limit` bytes; none if there is none.
-    fn metadata(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>>;
-    /// The file of a target, by its path below the base of the targets.
-    fn target(&self, file_path: &str) -> Option<PathBuf>;
-}
-
-/// A published folder.
-#[derive(Clone, Debug)]
-pub(crate) struct Folder {
-    metadata: PathBuf,
-    targets: PathBuf,
-}
-
-impl Folder {
-    pub(crate) fn new(published: &Path) -> Self {
-        Self {
-            metadata: published.join("metadata"),
-            targets: published.join("targets"),
-        }
-    }
-}
-
-impl Source for Folder {
-    fn metadata(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>> {
-        let path = self.metadata.join(name);
-        if !path.is_file() {
-            return Ok(None);
-        }
-        Ok(Some(durable::read_bounded(&path, limit)?))
-    }
-
-    fn target(&self, file_path: &str) -> Option<PathBuf> {
-        Some(self.targets.join(file_path)).filter(|path| path.is_file())
-    }
-}
-
-/// A published folder, as it will be when these files are written over it.
-pub(crate) struct Overlay<'a> {
-    pub(crate) files: &'a BTreeMap<String, Vec<u8>>,
-    pub(crate) staged_targets: PathBuf,
-    pub(crate) below: Folder,
-}
-
-impl Source for Overlay<'_> {
-    fn metadata(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>> {
-        match self.files.get(name) {
-            Some(bytes) => Ok(Some(bytes.clone())),
-            None => self.below.metadata(name, limit),
-        }
-    }
-
-    fn target(&self, file_path: &str) -> Option<PathBuf> {
-        Some(self.staged_targets.join(file_path))
-            .filter(|path| path.is_file())
-            .or_else(|| self.below.target(file_path))
-    }
-}
 
 /// All the way, and then once more under the revocation lists: those that the repository itself publishes, and `crls`.
 ///
@@ -184,26 +126,17 @@ fn published_crls(at: &mut AtTargets, source: &dyn Source) -> Result<Vec<Crl>> {
 
 /// The bytes of a small target: length and digest are checked.
 pub(crate) fn read(source: &dyn Source, target: &VerifiedTarget, limit: u64) -> Result<Vec<u8>> {
-    let path = locate(source, target)?;
-    let bytes = durable::read_bounded(&path, limit)?;
-    let mut checker = target.hashes().checker(target.length());
-    checker
-        .update(&bytes)
-        .and_then(|()| checker.finish())
-        .map_err(|source| Error::Content {
-            path,
-            role: target.role().clone(),
-            source,
-        })?;
+    let mut opened = open(source, target)?;
+    let bytes = opened.small(limit)?;
+    opened.check(target.role(), target.length(), target.hashes())?;
     Ok(bytes)
 }
 
 /// The file of a target.
-pub(crate) fn locate(source: &dyn Source, target: &VerifiedTarget) -> Result<PathBuf> {
+pub(crate) fn open(source: &dyn Source, target: &VerifiedTarget) -> Result<Opened> {
     let path = target.file_path();
-    source
-        .target(&path)
-        .ok_or_else(|| missing(&path, &format!("{} metadata", target.role())))
+    let opened = source.open(&path, target.length().most())?;
+    opened.ok_or_else(|| missing(&path, &format!("{} metadata", target.role())))
 }
 
 /// As a client that knows nothing of certificates, from the first root on; and the roots on the way.

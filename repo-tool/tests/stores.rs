@@ -18,7 +18,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use repo_tool::remote::{self, Content, InsteadOf, Terms};
@@ -107,7 +107,11 @@ fn environment(folder: &Path, to: &str, port: u16) -> Vec<(OsString, OsString)> 
 
 /// What a push says, which must succeed.
 fn pushed(mut command: Command) -> serde_json::Value {
-    let output = command.output().unwrap();
+    answer(&command.output().unwrap())
+}
+
+/// The answer of a command that succeeded.
+fn answer(output: &Output) -> serde_json::Value {
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{error}");
     serde_json::from_slice(&output.stdout).unwrap()
@@ -170,6 +174,14 @@ fn kills_in_the_middle(to: &str, port: u16, fetch: &dyn Fn(&Path)) {
     let output = doctor.arg(folder).output().unwrap();
     let seen: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(seen["facts"]["mirror"]["state"], "equal", "{output:?}");
+
+    // Read as a device does, over the network.
+    let mut verify = Command::new(env!("CARGO_BIN_EXE_repo-tool"));
+    verify.envs(environment(folder, to, port));
+    verify.args(["--at", "2026-03-01T12:00:00Z", "--json", "verify", to]);
+    let output = verify.arg("--anchor").arg(folder.join("anchor.pem"));
+    let seen = answer(&output.output().unwrap());
+    assert_eq!(seen["releases"][0]["version"], "1.1.0", "{seen}");
 
     // A colleague's folder pushed meanwhile: nothing is overwritten.
     repository.refresh(now(), true).unwrap();

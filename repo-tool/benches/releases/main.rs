@@ -104,7 +104,7 @@ fn many_at_once() {
         timed(|| {
             run(Command::new("sh")
                 .args(["-c", &script])
-                .current_dir(&folder))
+                .current_dir(&folder));
         })
         .1
     };

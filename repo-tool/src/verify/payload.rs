@@ -2,31 +2,31 @@
 
 use std::fs::File;
 use std::io::{BufReader, Read};
-use std::path::Path;
 
 use metadata_schema::digest::Sha256Digest;
 use metadata_schema::release::{Image, Payload};
 
 use crate::error::{Error, Result};
 use crate::progress::{OnProgress, Progress};
+use crate::walk::Opened;
 
 /// Follows the chain of frames from the digest in the manifest, and compares what the header says.
 pub(super) fn check(
-    path: &Path,
+    opened: Opened,
     payload: &Payload,
     image: &Image,
     from: Option<Sha256Digest>,
     progress: OnProgress<'_>,
 ) -> Result<()> {
-    let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
+    let path = opened.path.clone();
     let mut counted = Counted {
-        inner: BufReader::new(file),
+        inner: BufReader::new(opened.into_file()?),
         payload,
         done: 0,
         progress,
     };
     let summary = firmware_delta::inspect(&mut counted).map_err(|source| Error::Payload {
-        path: path.to_owned(),
+        path,
         source: Box::new(source),
     })?;
     let differs = |what, expected: String, found: String| {

@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use metadata_schema::time::Timestamp;
 use repo_tool::doctor::MirrorState;
 use repo_tool::remote::{Content, Each, FolderRemote, Found, Remote, Streamed, Terms};
-use repo_tool::{DoctorOptions, Error, PushOptions, Pushed, Repository, VerifyOptions, silent};
+use repo_tool::{
+    DoctorOptions, Error, PushOptions, Pushed, Report, Repository, VerifyOptions, silent,
+};
 
 use crate::support::{Person, World, image, later, now, release, sign_and_publish};
 
@@ -82,13 +84,18 @@ fn push(repository: &Repository, remote: &dyn Remote) -> repo_tool::Result<Pushe
     repository.push(remote, &PushOptions::default(), now(), &silent)
 }
 
-/// The version that a device is offered there, or why it is offered none.
+/// The version that a device is offered there, or why it is offered none: the same, read as a folder and as a place.
 fn offered(world: &World, folder: &Path) -> Result<String, String> {
     let options = VerifyOptions::new(world.anchor());
-    match repo_tool::verify(folder, &options, now(), &silent) {
+    let said = |report: repo_tool::Result<Report>| match report {
         Ok(report) => Ok(report.releases[0].version.clone()),
         Err(error) => Err(error.to_string()),
-    }
+    };
+    let offered = said(repo_tool::verify(folder, &options, now(), &silent));
+    let place = FolderRemote::new(folder);
+    let served = said(repo_tool::verify_served(&place, &options, now(), &silent));
+    assert_eq!(served.as_ref().ok(), offered.as_ref().ok());
+    offered
 }
 
 fn publish_release(repository: &Repository, version: &str, number: u32, people: &[&Person]) {
@@ -345,4 +352,40 @@ pub(crate) fn copy(from: &Path, to: &Path) {
             fs::copy(entry.path(), at).unwrap();
         }
     }
+}
+
+#[test]
+fn what_a_place_serves_is_verified_down_to_the_bytes_of_payloads() {
+    let (world, _, _, mirror) = one_behind();
+    assert_eq!(offered(&world, mirror.path()).unwrap(), "1.0.0");
+    let place = FolderRemote::new(mirror.path());
+    let files = place.list().unwrap().unwrap();
+    let payload = files.keys().find(|path| path.ends_with(".full")).unwrap();
+    let file = mirror.path().join(payload);
+    let bytes = fs::read(&file).unwrap();
+    let options = VerifyOptions::new(world.anchor());
+    let verdict = || repo_tool::verify_served(&place, &options, now(), &silent).unwrap_err();
+
+    let mut longer = bytes.clone();
+    longer.extend_from_slice(&[0; 100_000]);
+    fs::write(&file, longer).unwrap();
+    assert!(
+        matches!(verdict(), Error::Content { .. }),
+        "{:?}",
+        verdict()
+    );
+
+    let mut damaged = bytes.clone();
+    damaged[200] ^= 1;
+    fs::write(&file, damaged).unwrap();
+    let error = verdict();
+    assert!(matches!(error, Error::Content { .. }), "{error:?}");
+    assert!(error.to_string().contains(payload.as_str()), "{error}");
+
+    fs::remove_file(&file).unwrap();
+    assert!(
+        matches!(verdict(), Error::Missing { .. }),
+        "{:?}",
+        verdict()
+    );
 }

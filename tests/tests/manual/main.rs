@@ -11,6 +11,7 @@
 )]
 
 mod blocks;
+mod clients;
 mod devices;
 
 use std::fmt::Write as _;
@@ -114,10 +115,10 @@ fn run(peers: bool) {
         String::from_utf8_lossy(&output.stderr),
         last.join("\n")
     );
-    devices::follow(
-        &devices::states(states.path()),
-        &folder.path().join("pki/trust-anchor.pem"),
-    );
+    let published = devices::states(states.path());
+    let anchor = folder.path().join("pki/trust-anchor.pem");
+    devices::follow(&published, &anchor);
+    clients::follow(&published);
     if peers {
         python_tuf(states.path());
     }

@@ -4,17 +4,20 @@ use clap::Args;
 use device_pki::{Crl, TrustAnchor, durable};
 use metadata_schema::name::Version;
 use metadata_schema::release::{Channel, Product};
-use repo_tool::{Minimums, Report, Result, VerifyOptions};
+use repo_tool::{Minimums, Place, Progress, Report, Result, VerifyOptions, remote};
 
 use crate::Context;
 use crate::bar::Bar;
 use crate::output::bytes;
 
 /// Read a published repository as a device would, down to every payload
+///
+/// Over a URL every file is fetched. Only reading is asked of the place: any web server will do.
 #[derive(Args, Debug)]
 pub(crate) struct VerifyArgs {
-    /// The published folder, or the repository's
-    folder: PathBuf,
+    /// The published folder, the repository's, or the URL that devices are served from
+    #[arg(value_name = "FOLDER|URL")]
+    place: Place,
 
     /// Certificate of the root CA that the devices trust
     #[arg(long, value_name = "PEM")]
@@ -57,7 +60,12 @@ impl VerifyArgs {
         options.first_root = self.first_root.and_then(Version::new);
         options.minimums = self.device_minimum.unwrap_or_default();
         let bar = Bar::new(context.output.json);
-        let report = repo_tool::verify(&self.folder, &options, context.now, &|now| bar.show(now));
+        let show = |now: Progress<'_>| bar.show(now);
+        let report = match &self.place {
+            Place::Folder(folder) => repo_tool::verify(folder, &options, context.now, &show),
+            url => remote::open(url)
+                .and_then(|place| repo_tool::verify_served(&*place, &options, context.now, &show)),
+        };
         bar.finish();
         let report = report?;
         context.output.answer(&report, || lines(&report));
