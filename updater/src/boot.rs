@@ -1,12 +1,34 @@
 //! Which slot starts: a back end per boot loader, behind one trait.
 //!
-//! The back end of this version is [`simulated`]: a real implementation over a file, with the bookkeeping that U-Boot and
-//! RAUC's convention have (an order of slots, and tries left for each), and a boot loader to go with it.
+//! | back end | state | changed by |
+//! |---|---|---|
+//! | [`simulated`] | a file | a rename |
+//! | `u-boot`, `u-boot-bootcount` | U-Boot's environment, in two copies | one call of `fw_setenv` |
+//! | `grub` | GRUB's environment block | a rename; `grub-editenv` makes the new one |
+//! | `systemd-boot` | names of entries, and their versions | renames |
+//! | `script` | whatever the integrator's program knows | one call of it |
+//!
+//! All of them keep the same promises, which `updater/tests/boot_conformance` holds them to: arming is whole or not done, a trial has
+//! [`TRIES`] starts, then the old slot runs for good, and a state that makes no sense is an error that says how to mend it.
 
+mod grub;
+mod running;
+mod script;
 pub mod simulated;
+mod systemd_boot;
+mod u_boot;
+mod variables;
 
+use std::time::Duration;
+
+use crate::config::{BootBackend, BootConfig};
 use crate::error::BootError;
-use crate::slot::{SlotName, StagedSlot};
+use crate::slot::{SlotGroup, SlotName, StagedSlot};
+use running::Running;
+use variables::{Kind, Variables};
+
+/// Starts that an armed slot gets before the boot loader takes the other one.
+pub const TRIES: u32 = 3;
 
 /// What the boot loader says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,4 +72,75 @@ pub trait BootControl {
     /// # Errors
     /// If the state cannot be changed.
     fn give_up(&mut self, slot: SlotName) -> Result<(), BootError>;
+}
+
+/// The boot loader that is configured. `slots` tell which of them runs where the boot loader does not say.
+///
+/// # Errors
+/// If the configuration names what the back end does not have.
+pub fn open(
+    config: &BootConfig,
+    slots: &SlotGroup,
+) -> Result<Box<dyn BootControl + Send>, BootError> {
+    let deadline = Duration::from_secs(config.deadline);
+    let path = config.state();
+    let (kind, usual_slots, tools): (_, _, &[&str]) = match config.backend {
+        BootBackend::Simulated => (None, ["A", "B"], &[]),
+        BootBackend::UBoot => (Some(Kind::Order), ["A", "B"], u_boot::PROGRAMS),
+        BootBackend::UBootBootcount => (Some(Kind::Bootcount), ["2", "3"], u_boot::PROGRAMS),
+        BootBackend::Grub => (Some(Kind::Grub), ["A", "B"], grub::PROGRAMS),
+        BootBackend::SystemdBoot => (None, ["updater-a", "updater-b"], &[]),
+        BootBackend::Script => (None, ["A", "B"], &[]),
+    };
+    let refused = |why: String| BootError::Configuration { why };
+    if let Some(unknown) = config
+        .programs
+        .keys()
+        .find(|p| !tools.contains(&p.as_str()))
+    {
+        return Err(refused(format!(
+            "[boot.programs] has {unknown:?}; this back end runs {tools:?}"
+        )));
+    }
+    let names = match &config.slots {
+        Some(slots) => [slots.a.clone(), slots.b.clone()],
+        None => usual_slots.map(str::to_owned),
+    };
+    if names.iter().any(|name| !variables::is_name(name)) || names[0] == names[1] {
+        return Err(refused(format!(
+            "[boot.slots] {names:?} are not two different names of letters, digits, `-`, `_` and `.`"
+        )));
+    }
+    let running = Running::new(config, names.clone(), slots.clone());
+    let program = |name: &str| {
+        let configured = config.programs.get(name);
+        configured.map_or_else(|| name.into(), Clone::clone)
+    };
+    let store = match config.backend {
+        BootBackend::Simulated => return Ok(Box::new(simulated::Simulated::new(&path))),
+        BootBackend::Script => return Ok(Box::new(script::Script::new(path, deadline, running))),
+        BootBackend::SystemdBoot => {
+            let entries = systemd_boot::SystemdBoot::new(path, names, running);
+            return Ok(Box::new(entries));
+        }
+        BootBackend::UBoot | BootBackend::UBootBootcount => {
+            let [printenv, setenv] = [program("fw_printenv"), program("fw_setenv")];
+            let single = config.single_copy;
+            variables::Store::UBoot(u_boot::Environment {
+                config: path,
+                printenv,
+                setenv,
+                single,
+                deadline,
+            })
+        }
+        BootBackend::Grub => variables::Store::Grub(grub::Block {
+            path,
+            editenv: program("grub-editenv"),
+            deadline,
+        }),
+    };
+    let kind = kind.unwrap_or(Kind::Order);
+    let variables = Variables::new(running, store, kind, names, &config.names);
+    Ok(Box::new(variables.map_err(refused)?))
 }

@@ -3,6 +3,7 @@
 //! `updater.toml` is read first, then `updater.d/*.toml` beside it in the order of their names; a later value replaces an earlier
 //! one, tables are merged. Members that are not known are refused. `docs/INTEGRATION.md` shows a complete file.
 
+mod boot;
 mod network;
 mod trust;
 
@@ -16,6 +17,7 @@ use metadata_schema::time::Timestamp;
 use serde::Deserialize;
 
 use crate::error::ConfigError;
+pub use boot::{BootBackend, BootConfig, BootSlots};
 pub use network::NetworkConfig;
 pub use trust::{FirstRoot, MinimumThresholds, RequiredAlgorithms, TrustConfig};
 
@@ -101,20 +103,6 @@ pub struct SlotPaths {
     pub b: PathBuf,
 }
 
-/// The boot loader.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(tag = "backend", rename_all = "kebab-case", deny_unknown_fields)]
-#[non_exhaustive]
-pub enum BootConfig {
-    /// One in a file: see [`crate::boot::simulated`].
-    Simulated {
-        /// The file.
-        path: PathBuf,
-        /// The command that restarts the device; without, somebody else does.
-        restart: Option<Vec<String>>,
-    },
-}
-
 /// The firmware that the device left the factory with.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -192,7 +180,7 @@ impl Config {
             hooks,
             ..
         } = self;
-        let BootConfig::Simulated { path: boot, .. } = boot;
+        boot.resolve(folder);
         let first_root = match &mut trust.first_root {
             FirstRoot::Factory(path) => Some(path),
             FirstRoot::Network(_) => None,
@@ -205,7 +193,6 @@ impl Config {
             &mut identity.certificate,
             &mut identity.key,
             state,
-            boot,
             hooks,
         ];
         for path in single.into_iter().chain(slots).chain(first_root) {

@@ -234,9 +234,8 @@ impl Error {
                  `updater bootstrap --again` begins anew"
             }
             Self::Store(_) => "check that the state folder can be written and has room",
-            Self::Boot(BootError::Unreadable { .. }) => {
-                "restore the boot loader's environment; `updater simulate init` makes one for a simulated device"
-            }
+            Self::Boot(BootError::Unreadable { repair, .. }) => repair,
+            Self::Boot(BootError::Configuration { .. }) => "mend [boot] in the configuration",
             Self::Boot(_) => "check the boot loader's environment",
             Self::TrialFailed { .. } => {
                 "the device goes back by itself; look at the failed health check"

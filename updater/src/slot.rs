@@ -43,14 +43,20 @@ impl SlotName {
             Self::B => Self::A,
         }
     }
+
+    /// `A` or `B`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::A => "A",
+            Self::B => "B",
+        }
+    }
 }
 
 impl fmt::Display for SlotName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::A => "A",
-            Self::B => "B",
-        })
+        f.write_str(self.as_str())
     }
 }
 
@@ -89,6 +95,19 @@ impl SlotGroup {
             seen.push((identity, place));
         }
         Ok(())
+    }
+
+    /// The slot that this device or file is of, by whatever name.
+    pub fn slot_of(&self, path: &std::path::Path) -> Option<SlotName> {
+        let wanted = Place::new(path.to_owned()).identity().ok()?;
+        let is = |place: &Place| place.identity().is_ok_and(|identity| identity == wanted);
+        self.places
+            .values()
+            .find_map(|(a, b)| match (is(a), is(b)) {
+                (true, _) => Some(SlotName::A),
+                (_, true) => Some(SlotName::B),
+                _ => None,
+            })
     }
 
     /// The place of a class in a slot.

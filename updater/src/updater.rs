@@ -16,10 +16,9 @@ use metadata_schema::release::{FirmwareVersion, Withdrawn};
 use metadata_schema::time::{ReferenceTime, Timestamp};
 use metadata_schema::trusted::AtTargets;
 
-use crate::boot::simulated::Simulated;
-use crate::boot::{BootControl, BootStatus};
+use crate::boot::{self, BootControl, BootStatus};
 use crate::clock::{Source, TimeFloor};
-use crate::config::{BootConfig, Config};
+use crate::config::Config;
 use crate::error::{Error, StoreError};
 use crate::health;
 use crate::hooks;
@@ -120,13 +119,12 @@ impl Updater {
     /// If something is missing or damaged.
     pub fn look(config: Config) -> Result<Self, Error> {
         let states = StateStore::open(&config.state)?;
-        let BootConfig::Simulated { path, .. } = &config.boot;
-        let boot = Box::new(Simulated::new(path));
         let paths = config
             .slots
             .iter()
             .map(|(class, slot)| (class.clone(), (slot.a.clone(), slot.b.clone())));
         let slots = SlotGroup::new(paths.collect());
+        let boot = boot::open(&config.boot, &slots)?;
         let state = match states.load()? {
             Some(state) => state,
             None => first_state(&config, boot.status()?.booted)?,

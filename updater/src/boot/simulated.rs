@@ -9,13 +9,10 @@ use std::path::{Path, PathBuf};
 use device_pki::durable;
 use serde::{Deserialize, Serialize};
 
-use super::{BootControl, BootStatus};
+use super::{BootControl, BootStatus, TRIES};
 use crate::error::BootError;
 use crate::slot::{SlotName, StagedSlot};
 use crate::state_store::read;
-
-/// Starts that an armed slot gets before the boot loader takes the other one.
-pub const TRIES: u32 = 3;
 
 /// What the boot loader thinks of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,6 +98,7 @@ impl Simulated {
         let unreadable = |why: String| BootError::Unreadable {
             path: self.path.clone(),
             why,
+            repair: "restore the boot loader's environment; `updater simulate init` makes one for a simulated device",
         };
         let bytes = read(&self.path, 64 * 1024).map_err(|e| unreadable(e.to_string()))?;
         let bytes = bytes.ok_or_else(|| unreadable("it is not there".to_owned()))?;

@@ -3,7 +3,6 @@
 use clap::Args;
 
 use super::{Context, output, system_time};
-use crate::config::BootConfig;
 use crate::error::Error;
 use crate::progress::Bar;
 use crate::updater::{Outcome, Updater};
@@ -32,9 +31,8 @@ impl Once {
 
 /// Restarts the device, if the configuration says how.
 pub(super) fn restart(updater: &Updater) -> Result<(), Error> {
-    let BootConfig::Simulated { restart, .. } = &updater.config().boot;
-    let Some((program, arguments)) = restart.as_ref().and_then(|command| command.split_first())
-    else {
+    let restart = updater.config().boot.restart.as_ref();
+    let Some((program, arguments)) = restart.and_then(|command| command.split_first()) else {
         return Ok(());
     };
     let failed = |why: String| Error::Restart {

@@ -4,8 +4,8 @@ use clap::Subcommand;
 
 use super::{Context, output};
 use crate::boot::simulated;
-use crate::config::BootConfig;
-use crate::error::Error;
+use crate::config::BootBackend;
+use crate::error::{BootError, Error};
 
 /// Act as the boot loader of a simulated device
 #[derive(Debug, Subcommand)]
@@ -18,7 +18,12 @@ pub(super) enum Simulate {
 
 impl Simulate {
     pub(super) fn run(&self, context: &Context) -> Result<(), Error> {
-        let BootConfig::Simulated { path, .. } = context.config()?.boot;
+        let boot = context.config()?.boot;
+        if boot.backend != BootBackend::Simulated {
+            let why = "`simulate` is for the backend \"simulated\"".to_owned();
+            return Err(BootError::Configuration { why }.into());
+        }
+        let path = boot.state();
         if matches!(self, Self::Init) {
             simulated::Simulated::install(&path)?;
             let text = format!("{} is made: slot A runs, slot B is empty.", path.display());

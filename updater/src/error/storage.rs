@@ -104,7 +104,15 @@ pub enum BootError {
     Unreadable {
         /// Where it is kept.
         path: PathBuf,
-        /// Why.
+        /// Why: what was found there.
+        why: String,
+        /// What a person can do about it.
+        repair: &'static str,
+    },
+    /// The configuration names what the back end does not have.
+    #[error("the boot loader's configuration cannot be used: {why}")]
+    Configuration {
+        /// What is wrong with it.
         why: String,
     },
     /// It cannot be written.
