@@ -297,6 +297,7 @@ impl Updater {
         )?;
         let open = inactive.begin(&mut *self.boot)?;
         let (mut written, mut downloaded, mut kind) = (Vec::new(), 0_u64, PayloadKind::Delta);
+        let (mut unchanged, mut length) = (0_u64, 0_u64);
         for (class, image) in &offer.manifest.images {
             let running = self.state.running.images.get(class).copied();
             let place = groups.place(booted, class).zip(running.as_ref());
@@ -311,6 +312,8 @@ impl Updater {
             if transferred.kind == Some(PayloadKind::Full) {
                 kind = PayloadKind::Full;
             }
+            unchanged = unchanged.saturating_add(transferred.image.unchanged());
+            length = length.saturating_add(image.length);
             written.push(transferred.image);
         }
         let staged = open.stage(&written, &offer.firmware().images)?;
@@ -320,7 +323,7 @@ impl Updater {
         let version = offer.manifest.version.clone();
         self.tell(
             ReportEvent::Installed,
-            &format!("{version} in slot {slot}"),
+            &format!("{version} in slot {slot}; {unchanged} of {length} bytes stood there already"),
             Some((downloaded, kind)),
             now,
         );

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use metadata_schema::digest::{Hashes, Length};
 
+use super::writer::forget_cached;
 use crate::error::SlotError;
 use crate::lifecycle::ImageRef;
 
@@ -71,7 +72,10 @@ impl Place {
     pub fn holds(&self, image: &ImageRef) -> Result<(), SlotError> {
         let hashes = Hashes::sha256(image.sha256);
         let mut check = hashes.checker(Length::Exactly(image.length));
-        let mut bytes = self.open()?.take(image.length);
+        let file = self.open()?;
+        // What the storage holds is compared, and not what memory still has of writing it.
+        forget_cached(&file);
+        let mut bytes = file.take(image.length);
         let mut piece = vec![0; PIECE];
         loop {
             let read = bytes
@@ -82,6 +86,8 @@ impl Place {
             };
             check.update(part).map_err(|source| self.differs(source))?;
         }
+        // An image of any size leaves no more in memory than there was.
+        forget_cached(bytes.get_ref());
         check.finish().map_err(|source| self.differs(source))
     }
 

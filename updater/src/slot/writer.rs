@@ -1,7 +1,11 @@
 //! Writing one image into its place.
+//!
+//! Each block is read and compared first, and those that are equal already are not written: flash wears out by writing, and two
+//! versions of an image have much in common. No more than [`FLUSH_EVERY`] bytes wait in memory to be written.
 
 use std::fs::File;
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt as _;
 
 use metadata_schema::release::SlotClass;
 
@@ -11,6 +15,10 @@ use crate::lifecycle::ImageRef;
 
 /// Bytes after which what was written is flushed, so that dirty pages do not pile up on a small device.
 const FLUSH_EVERY: u64 = 8 * 1024 * 1024;
+/// Bytes that are read and compared at once.
+const PIECE: usize = 64 * 1024;
+/// The grain of comparison, in bytes: what file systems and flash translation layers write at least.
+const BLOCK: u64 = 4096;
 
 /// Writes an image in order.
 pub struct ImageWriter {
@@ -19,7 +27,10 @@ pub struct ImageWriter {
     file: File,
     length: u64,
     written: u64,
+    unchanged: u64,
     unflushed: u64,
+    /// What stands there, of a piece.
+    old: Box<[u8]>,
 }
 
 /// An image that was written, flushed, read back and compared.
@@ -27,6 +38,7 @@ pub struct ImageWriter {
 pub struct WrittenImage {
     class: SlotClass,
     image: ImageRef,
+    unchanged: u64,
 }
 
 impl ImageWriter {
@@ -46,16 +58,17 @@ impl ImageWriter {
                 capacity,
             });
         }
-        let mut file = place.open_for_writing()?;
-        file.seek(SeekFrom::Start(offset))
-            .map_err(|source| place.failed("seek", source))?;
+        let file = place.open_for_writing()?;
+        forget_cached(&file);
         Ok(Self {
             place: place.clone(),
             class: class.clone(),
             file,
             length,
             written: offset,
+            unchanged: 0,
             unflushed: 0,
+            old: vec![0; PIECE].into_boxed_slice(),
         })
     }
 
@@ -76,9 +89,61 @@ impl ImageWriter {
     /// If the storage fails, or holds anything else than `expected`.
     pub fn finish(mut self, expected: &ImageRef) -> Result<WrittenImage, SlotError> {
         self.sync()?;
-        forget_cached(&self.file);
-        WrittenImage::compared(&self.place, &self.class, expected)
+        let image = WrittenImage::compared(&self.place, &self.class, expected)?;
+        Ok(WrittenImage {
+            unchanged: self.unchanged,
+            ..image
+        })
     }
+
+    /// Writes those blocks of a piece that differ from what stands there.
+    fn write_piece(&mut self, piece: &[u8]) -> io::Result<()> {
+        let old = self.old.get_mut(..piece.len()).unwrap_or_default();
+        // What cannot be read is written: that may mend it.
+        if self.file.read_exact_at(old, self.written).is_err() {
+            self.file.write_all_at(piece, self.written)?;
+            self.unflushed = self.unflushed.saturating_add(size(piece));
+            return Ok(());
+        }
+        let (mut new, mut old, mut offset) = (piece, &*old, self.written);
+        while !new.is_empty() {
+            // A run of blocks that are all equal, or all different.
+            let (length, equal) = run(new, old, offset);
+            let (part, rest) = new.split_at(length);
+            if equal {
+                self.unchanged = self.unchanged.saturating_add(size(part));
+            } else {
+                self.file.write_all_at(part, offset)?;
+                self.unflushed = self.unflushed.saturating_add(size(part));
+            }
+            offset = offset.saturating_add(size(part));
+            (new, old) = (rest, old.get(length..).unwrap_or_default());
+        }
+        Ok(())
+    }
+}
+
+fn size(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+}
+
+/// The first blocks of `new`, which has its place at `offset`, that are all equal to those of `old`, or all different: their
+/// length, and whether they are equal.
+fn run(new: &[u8], old: &[u8], offset: u64) -> (usize, bool) {
+    let mut length = 0;
+    let mut equal = None;
+    while length < new.len() {
+        let at = offset.saturating_add(u64::try_from(length).unwrap_or(u64::MAX));
+        let to_boundary = BLOCK.saturating_sub(at % BLOCK);
+        let block = usize::try_from(to_boundary).unwrap_or(usize::MAX);
+        let end = length.saturating_add(block).min(new.len());
+        let same = new.get(length..end) == old.get(length..end);
+        if *equal.get_or_insert(same) != same {
+            break;
+        }
+        length = end;
+    }
+    (length, equal.unwrap_or(true))
 }
 
 impl Write for ImageWriter {
@@ -91,20 +156,20 @@ impl Write for ImageWriter {
                 self.length
             )));
         }
-        let written = self.file.write(bytes)?;
-        let count = u64::try_from(written).unwrap_or(u64::MAX);
-        self.written = self.written.saturating_add(count);
-        self.unflushed = self.unflushed.saturating_add(count);
+        for piece in bytes.chunks(PIECE) {
+            self.write_piece(piece)?;
+            self.written = self.written.saturating_add(size(piece));
+        }
         if self.unflushed >= FLUSH_EVERY {
             self.unflushed = 0;
             self.file.sync_data()?;
             forget_cached(&self.file);
         }
-        Ok(written)
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        Ok(())
     }
 }
 
@@ -119,12 +184,18 @@ impl WrittenImage {
         Ok(Self {
             class: class.clone(),
             image: *image,
+            unchanged: image.length,
         })
     }
 
     /// Its class.
     pub fn class(&self) -> &SlotClass {
         &self.class
+    }
+
+    /// Bytes of it that stood in the slot already, and were not written again.
+    pub fn unchanged(&self) -> u64 {
+        self.unchanged
     }
 
     /// What it is.
@@ -135,6 +206,100 @@ impl WrittenImage {
 
 /// Asks the kernel to drop the file's cached pages, so that reading back reads the storage and not the memory of what
 /// was meant to be written. Advice only: a kernel that ignores it costs certainty, not correctness.
-fn forget_cached(file: &File) {
+pub(super) fn forget_cached(file: &File) {
     let _advice = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
+    use metadata_schema::digest::Sha256Digest;
+
+    use super::*;
+
+    fn image(bytes: &[u8]) -> ImageRef {
+        ImageRef {
+            length: size(bytes),
+            sha256: Sha256Digest::of(bytes),
+        }
+    }
+
+    fn writer(place: &Place, length: u64, offset: u64) -> Result<ImageWriter, SlotError> {
+        ImageWriter::open(place, &"rootfs".parse().unwrap(), length, offset)
+    }
+
+    fn noise(length: usize) -> Vec<u8> {
+        let byte = |i: usize| u8::try_from(i.wrapping_mul(i / 7 + 3) % 251).unwrap();
+        (0..length).map(byte).collect()
+    }
+
+    /// A file of noise, with a place for it.
+    fn place(length: usize) -> (tempfile::TempDir, Place, Vec<u8>) {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, old) = (folder.path().join("slot"), noise(length));
+        std::fs::write(&path, &old).unwrap();
+        (folder, Place::new(path), old)
+    }
+
+    #[test]
+    fn equal_blocks_are_counted_and_not_written() {
+        let (_folder, place, mut new) = place(1_000_000);
+        // Differences at the end of one block, over a boundary of pieces, and in the last, incomplete block.
+        for at in [4095, 65_535, 65_536, 500_000, 999_999] {
+            new[at] ^= 1;
+        }
+        for step in [1, 4096, 5000, 70_000, 1_000_000] {
+            std::fs::write(place.path(), noise(1_000_000)).unwrap();
+            let mut writer = writer(&place, 1_000_000, 0).unwrap();
+            for piece in new.chunks(step) {
+                writer.write_all(piece).unwrap();
+            }
+            let written = writer.finish(&image(&new)).unwrap();
+            let blocks = 5 * 4096 - (4096 - 1_000_000 % 4096);
+            if step % 4096 == 0 || step == 1_000_000 {
+                assert_eq!(written.unchanged(), 1_000_000 - blocks, "{step}");
+            } else {
+                // A block that comes in two parts is compared in two parts.
+                assert!(written.unchanged() >= 1_000_000 - blocks, "{step}");
+            }
+            assert_eq!(std::fs::read(place.path()).unwrap(), new);
+        }
+    }
+
+    #[test]
+    fn an_image_that_stands_there_already_is_not_touched() {
+        let (_folder, place, old) = place(300_000);
+        let modified = || {
+            let about = std::fs::metadata(place.path()).unwrap();
+            (about.mtime(), about.mtime_nsec())
+        };
+        let before = modified();
+        let mut writer = writer(&place, 300_000, 0).unwrap();
+        writer.write_all(&old).unwrap();
+        assert_eq!(writer.finish(&image(&old)).unwrap().unchanged(), 300_000);
+        assert_eq!(modified(), before);
+    }
+
+    #[test]
+    fn an_image_that_is_too_large_is_refused_before_anything_is_written() {
+        let (_folder, place, old) = place(10_000);
+        let error = writer(&place, 10_001, 0).map(drop).unwrap_err();
+        assert!(matches!(
+            error,
+            SlotError::TooLarge {
+                image: 10_001,
+                capacity: 10_000,
+                ..
+            }
+        ));
+        let said = error.to_string();
+        assert!(
+            said.contains("10001 bytes") && said.contains("holds 10000"),
+            "{said}"
+        );
+        let mut writer = writer(&place, 9_000, 8_999).unwrap();
+        assert!(writer.write_all(b"xy").is_err());
+        assert_eq!(std::fs::read(place.path()).unwrap(), old);
+    }
 }

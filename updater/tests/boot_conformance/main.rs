@@ -13,6 +13,7 @@ mod configuration;
 mod kills;
 mod loaders;
 mod rig;
+mod shipped;
 
 use updater::error::BootError;
 use updater::slot::SlotName::{self, A, B};
