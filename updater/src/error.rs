@@ -233,6 +233,9 @@ impl Error {
                 "restore the file from a backup; where all of metadata may be forgotten, with its rollback floor, \
                  `updater bootstrap --again` begins anew"
             }
+            Self::Store(StoreError::Newer { .. }) => {
+                "install the updater that wrote it, or a newer one; an older one would not understand what it finds"
+            }
             Self::Store(_) => "check that the state folder can be written and has room",
             Self::Boot(BootError::Unreadable { repair, .. }) => repair,
             Self::Boot(BootError::Configuration { .. }) => "mend [boot] in the configuration",

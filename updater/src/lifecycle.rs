@@ -1,5 +1,7 @@
 //! The life of an installation: a pure function of (state, event) to state.
 //!
+//! [`State::step`] looks up the one table of all transitions; `docs/LIFECYCLE.md` shows it. The usual ones:
+//!
 //! ```text
 //!        Begin            Staged          Armed          Boot (new)       Healthy             Committed
 //!   Idle -----> Installing -----> Staged -----> Armed ------------> Trial -----> Committing -----------> Idle (new)
@@ -20,6 +22,7 @@ use metadata_schema::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::slot::SlotName;
+use table::{At, Do, On, To};
 
 /// Most failed releases and history entries that are remembered.
 const REMEMBERED: usize = 32;
@@ -154,7 +157,12 @@ pub enum Event {
         /// The slot.
         slot: SlotName,
     },
-    /// The installation could not be completed; nothing was armed.
+    /// A person wants the firmware before back.
+    Return {
+        /// Why.
+        why: String,
+    },
+    /// The installation is given up, before anything was tried.
     Abandoned,
     /// All images stand in the slot and were compared.
     Staged,
@@ -207,8 +215,39 @@ pub enum Action {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the installation is at {stage}, where {event} cannot happen")]
 pub struct OutOfOrder {
-    stage: String,
+    stage: &'static str,
     event: String,
+}
+
+/// The device cannot go back to the firmware before.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoWayBack {
+    /// It is not there any more, or there never was one.
+    #[error(
+        "there is no firmware before this one: the other slot was never committed, or has been written since"
+    )]
+    Gone,
+    /// Its images are not known, so nobody can say whether its slot still holds them.
+    #[error(
+        "nothing is known of the images of {version}, the firmware before, to compare its slot with"
+    )]
+    Unknown {
+        /// Its version.
+        version: FirmwareVersion,
+    },
+    /// It is older than the security floor.
+    #[error(
+        "{version} has security version {security_version}, below {floor}, which was committed here"
+    )]
+    SecurityFloor {
+        /// Its version.
+        version: FirmwareVersion,
+        /// Its security version.
+        security_version: u64,
+        /// Highest that was committed.
+        floor: u64,
+    },
 }
 
 impl State {
@@ -225,148 +264,213 @@ impl State {
         }
     }
 
-    /// What follows from an event.
+    /// What follows from an event: the transition in the table for the stage and what happened.
     ///
     /// # Errors
     /// [`OutOfOrder`], if the event cannot happen in this stage; the state stays as it is.
     pub fn step(self, event: Event, now: Timestamp) -> Result<(Self, Action), OutOfOrder> {
-        use Event as E;
-        use Stage as S;
-        match (self.installation.clone(), event) {
-            (S::Idle | S::Installing { .. }, E::Begin { new, slot }) if slot != self.slot => {
-                // The firmware before stands in the slot that is written now.
-                let previous = None;
-                let state = Self { previous, ..self };
-                Ok((state.at(S::Installing { new, slot }), Action::None))
-            }
-            (S::Installing { slot, .. } | S::Staged { slot, .. }, E::Abandoned) => {
-                Ok((self.at(S::Idle), Action::Discard(slot)))
-            }
-            (S::Installing { new, slot }, E::Staged) => {
-                Ok((self.at(S::Staged { new, slot }), Action::Arm(slot)))
-            }
-            (S::Staged { new, slot }, E::Armed { boot }) => Ok((
-                self.at(S::Armed { new, slot, boot }),
-                Action::AwaitRestart(slot),
-            )),
-
-            (stage, E::Boot { slot: booted, boot }) => self.booted(stage, booted, &boot, now),
-
-            // The boot loader first: until it knows, the state must not say that the new firmware is the one.
-            (S::Trial { new, slot }, E::Healthy) => {
-                Ok((self.at(S::Committing { new, slot }), Action::Commit(slot)))
-            }
-            (S::Committing { new, slot }, E::Committed) => {
-                Ok((self.committed(new, slot), Action::None))
-            }
-            (S::Trial { new, slot }, E::Unhealthy { why }) => Ok((
-                self.at(S::RollingBack { new, slot, why }),
-                Action::RollBack(slot),
-            )),
-            (stage, event) => Err(OutOfOrder {
-                stage: stage.name().to_owned(),
+        let (at, on) = (self.installation.at(), self.on(&event));
+        let row = table::row_of(at, on).filter(|_| self.allows(&event));
+        let Some(row) = row else {
+            return Err(OutOfOrder {
+                stage: at.name(),
                 event: event.to_string(),
-            }),
+            });
+        };
+        let slot_before = self.installation.slot();
+        let state = match row.to {
+            To::Stay => self,
+            To::Go(to) => self.gone(to, event, now),
+            To::Kept => self.committed(),
+            To::Failed => self.failed(now),
+            To::Astray => self.strayed(),
+        };
+        let new = state.installation.slot().or(slot_before);
+        let slot = new.unwrap_or(state.slot);
+        let action = match row.then {
+            Do::Nothing => Action::None,
+            Do::Keep => Action::Keep(state.slot),
+            Do::Arm => Action::Arm(slot),
+            Do::AwaitRestart => Action::AwaitRestart(slot),
+            Do::Judge => Action::Judge,
+            Do::Commit => Action::Commit(slot),
+            Do::Discard => Action::Discard(slot),
+            Do::RollBack => Action::RollBack(slot),
+        };
+        Ok((state, action))
+    }
+
+    /// What happened, as the table sees it.
+    fn on(&self, event: &Event) -> On {
+        match event {
+            Event::Begin { .. } => On::Begin,
+            Event::Return { .. } => On::Return,
+            Event::Abandoned => On::Abandoned,
+            Event::Staged => On::Staged,
+            Event::Armed { .. } => On::Armed,
+            Event::Healthy => On::Healthy,
+            Event::Committed => On::Committed,
+            Event::Unhealthy { .. } => On::Unhealthy,
+            Event::Boot { slot, .. } if *slot != self.slot => On::New,
+            Event::Boot { boot, .. } => match &self.installation {
+                Stage::Armed { boot: armed_in, .. } if armed_in == boot => On::Same,
+                _ => On::Old,
+            },
         }
+    }
+
+    /// What the table does not say: the running slot is never written, and there is a firmware to go back to.
+    fn allows(&self, event: &Event) -> bool {
+        match event {
+            Event::Begin { slot, .. } => *slot != self.slot,
+            Event::Return { .. } => self.way_back().is_ok(),
+            _ => true,
+        }
+    }
+
+    /// The firmware before, if the device may go back to it.
+    ///
+    /// # Errors
+    /// Why it may not.
+    pub fn way_back(&self) -> Result<&Firmware, NoWayBack> {
+        let previous = self.previous.as_ref().ok_or(NoWayBack::Gone)?;
+        if previous.security_version < self.security_floor {
+            return Err(NoWayBack::SecurityFloor {
+                version: previous.version.clone(),
+                security_version: previous.security_version,
+                floor: self.security_floor,
+            });
+        }
+        if previous.images.is_empty() {
+            return Err(NoWayBack::Unknown {
+                version: previous.version.clone(),
+            });
+        }
+        Ok(previous)
+    }
+
+    /// At another stage of the same installation, or of the one that the event begins.
+    fn gone(mut self, to: At, event: Event, now: Timestamp) -> Self {
+        let (new, slot, boot, why) = match event {
+            Event::Begin { new, slot } => {
+                // The firmware before stands in the slot that is written now.
+                self.previous = None;
+                (Some(new), Some(slot), String::new(), String::new())
+            }
+            Event::Return { why } => {
+                self.remember(self.running.clone(), why, now);
+                let slot = self.slot.other();
+                (
+                    self.previous.take(),
+                    Some(slot),
+                    String::new(),
+                    String::new(),
+                )
+            }
+            Event::Armed { boot } => (None, None, boot, String::new()),
+            Event::Unhealthy { why } => (None, None, String::new(), why),
+            _ => (None, None, String::new(), String::new()),
+        };
+        let new = new.or_else(|| self.installation.new_firmware().cloned());
+        let slot = slot.or_else(|| self.installation.slot());
+        self.installation = match (to, new, slot) {
+            (At::Installing, Some(new), Some(slot)) => Stage::Installing { new, slot },
+            (At::Staged, Some(new), Some(slot)) => Stage::Staged { new, slot },
+            (At::Armed, Some(new), Some(slot)) => Stage::Armed { new, slot, boot },
+            (At::Trial, Some(new), Some(slot)) => Stage::Trial { new, slot },
+            (At::Committing, Some(new), Some(slot)) => Stage::Committing { new, slot },
+            (At::RollingBack, Some(new), Some(slot)) => Stage::RollingBack { new, slot, why },
+            (At::Idle, _, _) | (_, None, _) | (_, _, None) => Stage::Idle,
+        };
+        self
     }
 
     /// The boot loader has started the other slot, by itself or because somebody told it to: what runs is the firmware
     /// before, and the committed one is tried again, like any other. The security floor stays.
-    fn strayed(self, booted: SlotName) -> (Self, Action) {
+    fn strayed(self) -> Self {
         let (new, slot) = (self.running, self.slot);
         let running = self.previous.unwrap_or_else(Firmware::unknown);
-        let strayed = Self {
+        Self {
             running,
-            slot: booted,
+            slot: slot.other(),
             previous: None,
             installation: Stage::Staged { new, slot },
             ..self
+        }
+    }
+
+    fn committed(mut self) -> Self {
+        if let Stage::Committing { new, slot } = self.installation {
+            self.security_floor = self.security_floor.max(new.security_version);
+            self.previous = Some(std::mem::replace(&mut self.running, new));
+            self.slot = slot;
+        }
+        self.installation = Stage::Idle;
+        self
+    }
+
+    fn failed(mut self, at: Timestamp) -> Self {
+        let why = match &self.installation {
+            Stage::RollingBack { why, .. } => why.clone(),
+            _ => "it did not start: the boot loader went back to the old firmware".to_owned(),
         };
-        (strayed, Action::Arm(slot))
-    }
-
-    /// What a start from the slot `booted` means.
-    fn booted(
-        self,
-        stage: Stage,
-        booted: SlotName,
-        boot: &str,
-        now: Timestamp,
-    ) -> Result<(Self, Action), OutOfOrder> {
-        use Stage as S;
-        match stage {
-            S::Idle | S::Installing { .. } if booted == self.slot => {
-                Ok((self, Action::Keep(booted)))
-            }
-            S::Idle | S::Installing { .. } => Ok(self.strayed(booted)),
-            S::Committing { slot, .. } if booted == slot => Ok((self, Action::Commit(slot))),
-            S::Armed {
-                slot,
-                boot: armed_in,
-                ..
-            } if armed_in == boot => Ok((self, Action::AwaitRestart(slot))),
-            S::Staged { new, slot } | S::Armed { new, slot, .. } | S::Trial { new, slot }
-                if booted == slot =>
-            {
-                Ok((self.at(S::Trial { new, slot }), Action::Judge))
-            }
-            // Staged, and not armed as far as we know: arm (again).
-            S::Staged { slot, .. } => Ok((self, Action::Arm(slot))),
-            S::Armed { new, slot, .. } | S::Trial { new, slot } | S::Committing { new, slot } => {
-                let why =
-                    "it did not start: the boot loader went back to the old firmware".to_owned();
-                Ok((self.failed(new, why, now), Action::Discard(slot)))
-            }
-            S::RollingBack { slot, .. } if booted == slot => Ok((self, Action::RollBack(slot))),
-            S::RollingBack { new, slot, why } => {
-                Ok((self.failed(new, why, now), Action::Discard(slot)))
-            }
+        if let Some(new) = self.installation.new_firmware().cloned() {
+            self.remember(new, why, at);
         }
+        self.installation = Stage::Idle;
+        self
     }
 
-    fn at(self, installation: Stage) -> Self {
-        Self {
-            installation,
-            ..self
-        }
-    }
-
-    fn committed(self, new: Firmware, slot: SlotName) -> Self {
-        let security_floor = self.security_floor.max(new.security_version);
-        Self {
-            previous: Some(self.running),
-            running: new,
-            slot,
-            security_floor,
-            installation: Stage::Idle,
-            ..self
-        }
-    }
-
-    fn failed(mut self, new: Firmware, why: String, at: Timestamp) -> Self {
+    /// Remembers that a firmware is not to be taken again.
+    fn remember(&mut self, firmware: Firmware, why: String, at: Timestamp) {
+        self.failed
+            .retain(|failure| failure.images != firmware.images || failure.images.is_empty());
         self.failed.push(Failure {
-            images: new.images,
-            version: new.version,
+            images: firmware.images,
+            version: firmware.version,
             why,
             at,
         });
         let surplus = self.failed.len().saturating_sub(REMEMBERED);
         self.failed.drain(..surplus);
-        self.at(Stage::Idle)
+    }
+
+    /// Forgets that a version failed, since a person wants it to be tried again; whether there was anything to forget.
+    pub fn forgive(&mut self, images: &BTreeMap<SlotClass, ImageRef>) -> bool {
+        let before = self.failed.len();
+        self.failed.retain(|failure| failure.images != *images);
+        self.failed.len() < before
     }
 }
 
 impl Stage {
     /// Its name.
     pub fn name(&self) -> &'static str {
+        self.at().name()
+    }
+
+    fn at(&self) -> At {
         match self {
-            Self::Idle => "idle",
-            Self::Installing { .. } => "installing",
-            Self::Staged { .. } => "staged",
-            Self::Armed { .. } => "armed",
-            Self::Trial { .. } => "trial",
-            Self::Committing { .. } => "committing",
-            Self::RollingBack { .. } => "rolling back",
+            Self::Idle => At::Idle,
+            Self::Installing { .. } => At::Installing,
+            Self::Staged { .. } => At::Staged,
+            Self::Armed { .. } => At::Armed,
+            Self::Trial { .. } => At::Trial,
+            Self::Committing { .. } => At::Committing,
+            Self::RollingBack { .. } => At::RollingBack,
+        }
+    }
+
+    /// The slot that is being installed into, if any.
+    pub fn slot(&self) -> Option<SlotName> {
+        match self {
+            Self::Idle => None,
+            Self::Installing { slot, .. }
+            | Self::Staged { slot, .. }
+            | Self::Armed { slot, .. }
+            | Self::Trial { slot, .. }
+            | Self::Committing { slot, .. }
+            | Self::RollingBack { slot, .. } => Some(*slot),
         }
     }
 
@@ -390,6 +494,7 @@ impl std::fmt::Display for Event {
             Self::Begin { new, slot } => {
                 write!(f, "the beginning of {} in slot {slot}", new.version)
             }
+            Self::Return { .. } => f.write_str("the wish to go back"),
             Self::Abandoned => f.write_str("giving up"),
             Self::Staged => f.write_str("staging"),
             Self::Armed { .. } => f.write_str("arming"),
@@ -401,5 +506,6 @@ impl std::fmt::Display for Event {
     }
 }
 
+mod table;
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,10 @@ use crate::metadata_store::MetadataStore;
 use crate::storage::Storage;
 
 /// The version of `state.json` that this updater writes. A higher one is refused: a newer updater wrote it.
-const FORMAT: u64 = 1;
+/// Lower ones are read: 1 had no `written_by`.
+const FORMAT: u64 = 2;
+/// The version of `origin.json`.
+const ORIGIN_FORMAT: u64 = 1;
 /// Longest file that is read, in bytes.
 const MAX_LENGTH: u64 = 1024 * 1024;
 
@@ -38,15 +41,25 @@ impl Origin {
     /// It does now.
     pub fn new(now: Timestamp) -> Self {
         Self {
-            format: FORMAT,
+            format: ORIGIN_FORMAT,
             since: now,
         }
     }
 }
 
+/// What every format begins with, however much of the rest is not known.
+#[derive(Deserialize)]
+struct Head {
+    format: u64,
+    #[serde(default)]
+    written_by: String,
+}
+
 #[derive(Serialize, Deserialize)]
 struct File {
     format: u64,
+    #[serde(default)]
+    written_by: String,
     #[serde(flatten)]
     state: State,
 }
@@ -99,13 +112,19 @@ impl StateStore {
             path: path.clone(),
             why,
         };
-        let file: File = serde_json::from_slice(&bytes).map_err(|e| damaged(e.to_string()))?;
-        if file.format != FORMAT {
-            return Err(damaged(format!(
-                "format {}, expected {FORMAT}",
-                file.format
-            )));
+        let head: Head = serde_json::from_slice(&bytes).map_err(|e| damaged(e.to_string()))?;
+        if head.format > FORMAT {
+            return Err(StoreError::Newer {
+                path,
+                format: head.format,
+                known: FORMAT,
+                written_by: head.written_by,
+            });
         }
+        if head.format == 0 {
+            return Err(damaged(format!("format 0, expected 1 to {FORMAT}")));
+        }
+        let file: File = serde_json::from_slice(&bytes).map_err(|e| damaged(e.to_string()))?;
         Ok(Some(file.state))
     }
 
@@ -116,6 +135,7 @@ impl StateStore {
     pub fn save(&self, state: &State) -> Result<(), StoreError> {
         let file = File {
             format: FORMAT,
+            written_by: env!("CARGO_PKG_VERSION").to_owned(),
             state: state.clone(),
         };
         let text = serde_json::to_vec_pretty(&file).map_err(|e| StoreError::Damaged {
@@ -233,5 +253,50 @@ pub(crate) fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, StoreErro
         _ => durable::read_bounded(path, limit)
             .map(Some)
             .map_err(StoreError::Storage),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::lifecycle::Firmware;
+    use crate::slot::SlotName;
+
+    #[test]
+    fn older_formats_are_read_and_newer_ones_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let states = StateStore::open(folder.path()).unwrap();
+        let running = Firmware {
+            version: "1.0.0".parse().unwrap(),
+            security_version: 3,
+            manifest: None,
+            images: BTreeMap::new(),
+        };
+        let state = State::factory(running, SlotName::A);
+        states.save(&state).unwrap();
+        let path = folder.path().join("state.json");
+        let now = std::fs::read_to_string(&path).unwrap();
+        assert!(
+            now.contains("\"format\": 2") && now.contains("\"written_by\""),
+            "{now}"
+        );
+
+        let mut value: serde_json::Value = serde_json::from_str(&now).unwrap();
+        value.as_object_mut().unwrap().remove("written_by");
+        value["format"] = 1.into();
+        std::fs::write(&path, value.to_string()).unwrap();
+        assert_eq!(states.load().unwrap(), Some(state));
+
+        let newer = r#"{"format": 3, "written_by": "9.9.9", "unheard": ["of"]}"#;
+        std::fs::write(&path, newer).unwrap();
+        let error = states.load().unwrap_err().to_string();
+        assert!(
+            error.contains("format 3") && error.contains("9.9.9"),
+            "{error}"
+        );
+        std::fs::write(&path, r#"{"format": 0}"#).unwrap();
+        assert!(states.load().unwrap_err().to_string().contains("damaged"));
     }
 }

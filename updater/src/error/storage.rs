@@ -85,6 +85,18 @@ pub enum StoreError {
         /// Since when.
         since: Timestamp,
     },
+    /// A file is of a newer updater.
+    #[error("{path} has format {format}, written by updater {written_by}; this one, {}, reads up to {known}", env!("CARGO_PKG_VERSION"))]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        format: u64,
+        /// The newest that is known.
+        known: u64,
+        /// The version of the updater that wrote it.
+        written_by: String,
+    },
     /// A file is there and is not what the updater wrote.
     #[error("{path} is damaged: {why}")]
     Damaged {
