@@ -5,6 +5,8 @@
 
 mod boot;
 mod network;
+mod policy;
+mod suggest;
 mod trust;
 
 use std::collections::BTreeMap;
@@ -19,6 +21,7 @@ use serde::Deserialize;
 use crate::error::ConfigError;
 pub use boot::{BootBackend, BootConfig, BootSlots};
 pub use network::NetworkConfig;
+pub use policy::PolicyConfig;
 pub use trust::{FirstRoot, MinimumThresholds, RequiredAlgorithms, TrustConfig};
 
 /// Longest configuration file, in bytes.
@@ -48,12 +51,23 @@ pub struct Config {
     pub boot: BootConfig,
     /// The firmware that it left the factory with.
     pub factory: FactoryConfig,
-    /// Folder of hooks: `health.d/required`.
+    /// What its owner wants.
+    #[serde(default)]
+    pub policy: PolicyConfig,
+    /// Folder of hooks: see [`crate::hooks`].
     #[serde(default = "default_hooks")]
     pub hooks: PathBuf,
     /// Seconds that a health check may take.
     #[serde(default = "default_health_deadline")]
     pub health_deadline: u64,
+    /// Seconds that any other hook may take.
+    #[serde(default = "default_health_deadline")]
+    pub hook_deadline: u64,
+    /// Where `updater run` listens; `socket` in the state folder, if it is not configured.
+    #[serde(default)]
+    pub socket: PathBuf,
+    /// A file of measurements for Prometheus, written after each run.
+    pub metrics: Option<PathBuf>,
     /// Seconds between polls of `updater run`.
     #[serde(default = "default_poll")]
     pub poll_interval: u64,
@@ -162,9 +176,12 @@ impl Config {
         };
         let mut config: Self = table
             .try_into()
-            .map_err(|e: toml::de::Error| invalid(e.to_string()))?;
+            .map_err(|e: toml::de::Error| invalid(suggest::suggested(&e.to_string())))?;
         if config.slots.is_empty() {
             return Err(invalid("no slots are configured".to_owned()));
+        }
+        if config.socket.as_os_str().is_empty() {
+            config.socket = config.state.join("socket");
         }
         config.resolve(folder);
         Ok(config)
@@ -178,6 +195,9 @@ impl Config {
             slots,
             boot,
             hooks,
+            policy,
+            socket,
+            metrics,
             ..
         } = self;
         boot.resolve(folder);
@@ -194,8 +214,17 @@ impl Config {
             &mut identity.key,
             state,
             hooks,
+            socket,
+            &mut policy.inhibit,
         ];
-        for path in single.into_iter().chain(slots).chain(first_root) {
+        let optional = [metrics, &mut policy.metered_file];
+        let optional = optional.into_iter().flatten();
+        for path in single
+            .into_iter()
+            .chain(slots)
+            .chain(first_root)
+            .chain(optional)
+        {
             *path = folder.join(&*path);
         }
     }
@@ -314,6 +343,7 @@ mod tests {
     fn refuses_what_it_does_not_know() {
         let error = loaded(BASE, &[("10.toml", "[device]\nchanel = 'beta'")]).unwrap_err();
         assert!(error.contains("unknown field `chanel`"), "{error}");
+        assert!(error.ends_with("did you mean `channel`?"), "{error}");
         let error =
             loaded(&BASE.replace("[slots.rootfs]", "[slots.\"Root FS\"]"), &[]).unwrap_err();
         assert!(error.contains("slot class"), "{error}");

@@ -27,6 +27,7 @@ pub mod hooks;
 pub mod install;
 pub mod lifecycle;
 pub mod metadata_store;
+pub mod policy;
 pub mod program;
 pub mod progress;
 pub mod refresh;

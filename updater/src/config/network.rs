@@ -36,6 +36,8 @@ pub struct NetworkConfig {
     pub retry_after: Option<u64>,
     /// [`NetworkLimits::redirects`].
     pub redirects: Option<u8>,
+    /// Most bytes of a payload that are downloaded per second; as many as come, without.
+    pub rate: Option<NonZeroU64>,
 }
 
 impl NetworkConfig {
