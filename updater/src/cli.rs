@@ -5,9 +5,11 @@ mod check;
 pub mod exit_code;
 mod once;
 mod output;
+mod person;
 mod run;
 mod simulate;
 mod status;
+mod why;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -19,12 +21,14 @@ use metadata_schema::time::Timestamp;
 
 use crate::config::Config;
 use crate::error::Error;
+use crate::stop::Stop;
 use crate::updater::Updater;
 
 /// Keep a device's firmware up to date: verify, install, try, keep or roll back
 ///
 /// Exit codes: 0 done or nothing to do, 2 usage, 3 network (try again), 4 metadata refused, 5 payload refused, 6 slot or storage
-/// failed (the running firmware is untouched), 7 boot switch or trial failed, 8 configuration or identity, 1 anything else.
+/// failed (the running firmware is untouched), 7 boot switch or trial failed, 8 configuration or identity, 9 not now: a policy, a
+/// hook or the state of the device is against it, 1 anything else.
 #[derive(Debug, Parser)]
 #[command(name = "updater", version)]
 struct Arguments {
@@ -46,14 +50,21 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Settle what the last start means, then install an update if there is one
     Once(once::Once),
-    /// Do that again and again, until stopped
     Run(run::Run),
+    Install(person::Install),
     /// Say what is offered, and whether and why it is taken; install nothing
     Check(check::Check),
     /// Say what runs, what is going on, what failed and what time it is taken to be
     Status(status::Status),
+    Why(why::Why),
+    Commit(person::Commit),
+    Rollback(person::Rollback),
+    Cancel(person::Cancel),
+    Postpone(person::Postpone),
+    Consent(person::Consent),
+    History(why::History),
+    Doctor(why::Doctor),
     /// Begin to trust the repository, as a blank device does by itself on its first run; install nothing
     Bootstrap(bootstrap::Bootstrap),
     /// Act as the boot loader of a simulated device
@@ -103,7 +114,16 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
                 Command::Run(command) => command.run(&context).await,
                 Command::Check(command) => command.run(&context).await,
                 Command::Bootstrap(command) => command.run(&context).await,
+                Command::Install(command) => command.run(&context).await,
+                Command::Doctor(command) => command.run(&context).await,
                 Command::Status(command) => command.run(&context),
+                Command::Why(command) => command.run(&context),
+                Command::Commit(command) => command.run(&context),
+                Command::Rollback(command) => command.run(&context),
+                Command::Cancel(command) => command.run(&context),
+                Command::Postpone(command) => command.run(&context),
+                Command::Consent(command) => command.run(&context),
+                Command::History(command) => command.run(&context),
                 Command::Simulate(command) => command.run(&context),
             }
         }),
@@ -113,9 +133,25 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             output::error(&e, context.json);
-            exit_code::of(&e)
+            ExitCode::from(exit_code::of(&e))
         }
     }
+}
+
+/// SIGTERM and Ctrl-C stop a run where it can be gone on with.
+fn stop_on_signals(stop: &Stop) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let stop = stop.clone();
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return;
+    };
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        stop.stop();
+    });
 }
 
 /// The system clock: read here and nowhere else, and passed down.

@@ -12,7 +12,7 @@ use metadata_schema::MetadataError;
 use metadata_schema::digest::ContentError;
 use metadata_schema::name::Version;
 
-use crate::lifecycle::OutOfOrder;
+use crate::lifecycle::{NoWayBack, OutOfOrder};
 use crate::slot::SlotName;
 pub use beginning::{BootstrapError, ConfigError};
 pub use storage::{BootError, SlotError, StoreError};
@@ -132,6 +132,42 @@ pub enum Error {
     /// A health check could not be run if it had to be: nothing is installed.
     #[error("nothing is installed: the health checks are not in order")]
     HealthChecks(#[source] crate::hooks::Unusable),
+    /// A hook says no.
+    #[error("{folder}/{hook} says no ({how})")]
+    Hook {
+        /// Its folder.
+        folder: &'static str,
+        /// Its file name.
+        hook: String,
+        /// How it ended.
+        how: String,
+    },
+    /// The run was asked to stop, and can be gone on with.
+    #[error("stopped; the next run goes on where this one was")]
+    Stopped,
+    /// The device cannot go back to the firmware before.
+    #[error("this device does not go back")]
+    NoWayBack(#[from] NoWayBack),
+    /// Things that an update needs are not in order.
+    #[error("{wrong} of these things keep this device from updates")]
+    Unwell {
+        /// How many.
+        wrong: usize,
+    },
+    /// What is asked for cannot be done now.
+    #[error("{what}")]
+    NotNow {
+        /// What and why.
+        what: String,
+    },
+    /// The updater that runs as a service said no, or said nothing that makes sense.
+    #[error("the updater that runs here answers: {error}")]
+    Service {
+        /// What it said.
+        error: String,
+        /// The exit code that it gives this.
+        exit_code: u8,
+    },
     /// The lifecycle met an event that makes no sense.
     #[error(transparent)]
     Lifecycle(#[from] OutOfOrder),
@@ -192,6 +228,13 @@ impl Error {
     /// What a person can do about it.
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {
+            Self::Hook { .. } => {
+                "what the hook said is in the log; the running firmware is untouched"
+            }
+            Self::Stopped | Self::NotNow { .. } | Self::Service { .. } | Self::Unwell { .. } => {
+                return None;
+            }
+            Self::NoWayBack(_) => "an update to a newer release is the way to another firmware",
             Self::HealthChecks(_) => "make the check executable, or take it out of the folder",
             Self::Config(_) => "mend the configuration; `updater --help` names its files",
             Self::Identity(_) => "provision the device's certificate, key and trust anchor again",

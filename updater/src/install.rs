@@ -6,4 +6,4 @@ mod transfer;
 
 pub use offer::{Offer, find_offer};
 pub use payload::PayloadKind;
-pub use transfer::{Transfer, Transferred};
+pub use transfer::{Rules, Transfer, Transferred};

@@ -236,6 +236,14 @@ pub enum NoWayBack {
         /// Its version.
         version: FirmwareVersion,
     },
+    /// Its slot holds something else by now.
+    #[error("slot {slot} does not hold {version}, the firmware before, any more")]
+    Overwritten {
+        /// Its version.
+        version: FirmwareVersion,
+        /// The slot.
+        slot: SlotName,
+    },
     /// It is older than the security floor.
     #[error(
         "{version} has security version {security_version}, below {floor}, which was committed here"

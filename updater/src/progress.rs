@@ -1,6 +1,7 @@
 //! How far a download is: for a person, a log, or nobody.
 
 use std::io::{IsTerminal, Write};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Is told how far the work is.
@@ -21,6 +22,42 @@ impl Progress for Silent {
     fn begin(&mut self, _what: &str, _payload_bytes: u64) {}
     fn advance(&mut self, _done: u64) {}
     fn end(&mut self) {}
+}
+
+/// Tells whoever asks, from another thread: what is under way, the bytes that are done, and those that there are.
+#[derive(Clone, Debug, Default)]
+pub struct Shared(Arc<Mutex<Option<(String, u64, u64)>>>);
+
+impl Shared {
+    /// How far it is, if a payload is under way.
+    pub fn now(&self) -> Option<(String, u64, u64)> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Nothing is under way.
+    pub fn clear(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+impl Progress for Shared {
+    fn begin(&mut self, what: &str, payload_bytes: u64) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some((what.to_owned(), 0, payload_bytes));
+    }
+
+    fn advance(&mut self, done: u64) {
+        if let Some(now) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            now.1 = done;
+        }
+    }
+
+    fn end(&mut self) {
+        self.clear();
+    }
 }
 
 /// A bar on standard error; nothing is drawn if that is not a terminal.
@@ -101,7 +138,7 @@ fn line(what: &str, done: u64, length: u64, time: Duration) -> String {
 }
 
 /// A number of bytes in the largest unit of which there is a whole one.
-fn bytes(number: u64) -> String {
+pub fn bytes(number: u64) -> String {
     let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     match units.iter().find(|(unit, _)| number >= *unit) {
         Some((unit, name)) => {

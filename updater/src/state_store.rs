@@ -240,7 +240,7 @@ impl StateStore {
         &self.folder
     }
 
-    fn write(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
         self.storage
             .write(&self.folder.join(name), bytes, durable::SECRET)
     }

@@ -1,14 +1,21 @@
 //! The whole agent: settle what the last start means, refresh, select, install.
 
+mod circumstances;
+mod doctor;
 mod known;
 mod metadata;
 mod network;
+mod note;
+mod person;
 mod settle;
 mod tell;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::{File, TryLockError};
+use std::io::Write as _;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use device_pki::{Certificate, ReportEvent, durable};
 use metadata_schema::digest::Sha256Digest;
@@ -24,11 +31,15 @@ use crate::health;
 use crate::hooks;
 use crate::install::{Offer, PayloadKind, Transfer};
 use crate::lifecycle::{Action, Event, Firmware, ImageRef, State};
+use crate::memory::Memory;
+use crate::policy::Hold;
 use crate::progress::Progress;
 use crate::refresh::{Client, RunClock};
 use crate::select::{Decision, Device, decide};
 use crate::slot::{SlotGroup, SlotName};
 use crate::state_store::StateStore;
+use crate::stop::Stop;
+pub use doctor::{Finding, Health};
 use metadata::Refreshed;
 
 /// Longest root metadata that comes with the firmware, in bytes.
@@ -65,12 +76,59 @@ pub enum Outcome {
         /// The slot that it is in.
         slot: SlotName,
     },
+    /// A release is for this device, and waits.
+    Held {
+        /// Its version.
+        version: FirmwareVersion,
+        /// For what.
+        why: String,
+    },
+    /// The firmware on trial, or the one that was armed, is left at a person's word: the next start is of the other slot.
+    Left {
+        /// Its version.
+        version: FirmwareVersion,
+        /// The slot that it is in.
+        slot: SlotName,
+    },
     /// The firmware on trial is well, and stays.
     Committed {
         /// Its version.
         version: FirmwareVersion,
         /// Its slot.
         slot: SlotName,
+    },
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NothingToDo { why, .. } => write!(f, "nothing to do: {why}"),
+            Self::Armed { version, slot, .. } => write!(f, "installed {version} in slot {slot}"),
+            Self::AwaitingRestart { version, slot } => {
+                write!(
+                    f,
+                    "{version} waits in slot {slot} for the restart that tries it"
+                )
+            }
+            Self::Held { version, why } => write!(f, "{version} waits: {why}"),
+            Self::Left { version, slot } => write!(f, "{version} in slot {slot} is left"),
+            Self::Committed { version, slot } => {
+                write!(f, "{version} in slot {slot} is well and stays")
+            }
+        }
+    }
+}
+
+/// Who asks for a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Asked {
+    /// A timer: policies apply.
+    ByTimer,
+    /// A person, who is past windows, postponement and consent.
+    ByPerson {
+        /// Also past that the release has failed here.
+        retry: bool,
     },
 }
 
@@ -83,6 +141,8 @@ pub struct Checked {
     pub withdrawn: Option<Withdrawn>,
     /// The offer of the channel, if there is one, and what to do about it.
     pub offer: Option<(Offer, Decision)>,
+    /// What an offer that is for this device has to wait for.
+    pub hold: Option<Hold>,
     /// The reference time, and where it comes from.
     pub time: (ReferenceTime, Source),
 }
@@ -94,6 +154,12 @@ pub struct Updater {
     boot: Box<dyn BootControl + Send>,
     states: StateStore,
     state: State,
+    memory: Memory,
+    /// What is stored of `memory`.
+    stored: Memory,
+    stop: Stop,
+    /// The release that is being installed.
+    at_work: Option<Sha256Digest>,
     /// Held as long as this lives.
     lock: Option<File>,
 }
@@ -129,7 +195,12 @@ impl Updater {
             Some(state) => state,
             None => first_state(&config, boot.status()?.booted)?,
         };
+        let memory = Memory::load(&states);
         Ok(Self {
+            stored: memory.clone(),
+            memory,
+            stop: Stop::default(),
+            at_work: None,
             slots,
             boot,
             states,
@@ -165,27 +236,74 @@ impl Updater {
         Ok(RunClock::new(system, self.floor()?, Some(&self.states)))
     }
 
-    /// One whole run: what the last start means, and then, unless the device has to restart, an update if there is one.
+    /// One whole run at a timer's word: see [`Updater::run`].
     ///
     /// # Errors
-    /// Whatever went wrong; the running firmware is untouched. [`Error::TrialFailed`] if the firmware on trial was not well.
+    /// As [`Updater::run`].
     pub async fn once(
         &mut self,
         system: Timestamp,
         progress: &mut dyn Progress,
     ) -> Result<Outcome, Error> {
+        self.run(system, Asked::ByTimer, progress).await
+    }
+
+    /// One whole run: what the last start means, and then, unless the device has to restart, an update if there is one.
+    ///
+    /// # Errors
+    /// Whatever went wrong; the running firmware is untouched. [`Error::TrialFailed`] if the firmware on trial was not well;
+    /// [`Error::Stopped`] if it was asked to stop.
+    pub async fn run(
+        &mut self,
+        system: Timestamp,
+        asked: Asked,
+        progress: &mut dyn Progress,
+    ) -> Result<Outcome, Error> {
         // Settling decides nothing by the time, so a damaged floor must not keep it from happening.
         let estimate = self.clock(system).map(|clock| clock.reference().0);
-        let settled = self.settle(*estimate.as_ref().unwrap_or(&system));
+        let now = *estimate.as_ref().unwrap_or(&system);
+        let settled = self.settle(now);
         let result = match settled {
             Ok(Some(outcome)) => Ok(outcome),
             Err(e) => Err(e),
-            Ok(None) => self.update_and_tell(system, progress).await,
+            Ok(None) => self.update_and_tell(system, asked, progress).await,
         };
-        if let Ok(now) = estimate {
-            self.send_reports(now).await;
+        self.note(&result, now);
+        if estimate.is_ok() && !self.stop.is_asked() {
+            let stop = self.stop.clone();
+            tokio::select! {
+                () = self.send_reports(now) => {}
+                () = stop.asked() => {}
+            }
         }
         result
+    }
+
+    /// What stops a run of this updater.
+    pub fn stop(&self) -> &Stop {
+        &self.stop
+    }
+
+    /// What is remembered of runs.
+    pub fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// The same updater, holding its lock, under another configuration; the state folder is the same.
+    ///
+    /// # Errors
+    /// If something of it is missing or damaged, or the state folder is another one; then it goes on as it was.
+    pub fn reconfigure(&mut self, config: Config) -> Result<(), Error> {
+        if config.state != self.config.state {
+            let what =
+                "the state folder cannot change while the updater runs: restart it".to_owned();
+            return Err(Error::NotNow { what });
+        }
+        let mut new = Self::look(config)?;
+        new.lock = self.lock.take();
+        new.stop = self.stop.clone();
+        *self = new;
+        Ok(())
     }
 
     /// Looks what there is, and installs nothing.
@@ -195,21 +313,38 @@ impl Updater {
     pub async fn check(&mut self, system: Timestamp) -> Result<Checked, Error> {
         let states = self.states.clone();
         let mut clock = RunClock::new(system, self.floor()?, Some(&states));
-        let Refreshed { offer, .. } = self.refresh(&mut clock).await?;
+        let checked = self.looked(&mut clock).await;
+        match &checked {
+            Ok(_) => self.note_run(
+                "it looked what is offered".to_owned(),
+                None,
+                clock.reference().0,
+            ),
+            Err(e) => self.note_run(String::new(), Some(e), clock.reference().0),
+        }
+        checked
+    }
+
+    async fn looked(&mut self, clock: &mut RunClock<'_>) -> Result<Checked, Error> {
+        let Refreshed { offer, .. } = self.refresh(clock).await?;
         let time = clock.reference();
-        let decided = offer.map(|offer| {
-            let decision = self.decide(&offer, time.0);
-            decision.map(|decision| (offer, decision))
-        });
-        let offer = decided.transpose()?;
+        let decided = match offer {
+            Some(offer) => {
+                let decision = self.decide(&offer, time.0)?;
+                Some((offer, decision))
+            }
+            None => None,
+        };
+        self.remember_offer(decided.as_ref());
         let running = self.state.running.version.clone();
-        let withdrawn = offer
+        let withdrawn = decided
             .as_ref()
             .and_then(|(offer, _)| offer.manifest.withdrawal(&running).cloned());
         Ok(Checked {
             running,
             withdrawn,
-            offer,
+            hold: self.hold(time.0, false),
+            offer: decided,
             time,
         })
     }
@@ -217,13 +352,14 @@ impl Updater {
     async fn update_and_tell(
         &mut self,
         system: Timestamp,
+        asked: Asked,
         progress: &mut dyn Progress,
     ) -> Result<Outcome, Error> {
         let states = self.states.clone();
         let mut clock = RunClock::new(system, self.floor()?, Some(&states));
-        let result = self.update(&mut clock, progress).await;
+        let result = self.update(&mut clock, asked, progress).await;
         if let Err(e) = &result
-            && !matches!(e, Error::Transport(_))
+            && !matches!(e, Error::Transport(_) | Error::Stopped)
         {
             let detail = e.in_one_line();
             self.tell(ReportEvent::Refused, &detail, None, clock.reference().0);
@@ -234,26 +370,41 @@ impl Updater {
     async fn update(
         &mut self,
         clock: &mut RunClock<'_>,
+        asked: Asked,
         progress: &mut dyn Progress,
     ) -> Result<Outcome, Error> {
+        let stop = self.stop.clone();
+        let refreshed = tokio::select! {
+            biased;
+            () = stop.asked() => return Err(Error::Stopped),
+            refreshed = self.refresh(clock) => refreshed?,
+        };
         let Refreshed {
             mut network,
             mut set,
             offer,
-        } = self.refresh(clock).await?;
+        } = refreshed;
         let now = clock.reference().0;
         let running = self.state.running.version.clone();
         let Some(offer) = offer else {
+            self.remember_offer(None);
             let device = &self.config.device;
             let (product, channel) = (&device.product, &device.channel);
             let why = format!("nothing is released for {product} on the channel {channel}");
             return Ok(Outcome::NothingToDo { running, why });
         };
+        if asked == (Asked::ByPerson { retry: true }) {
+            self.forgive(&offer)?;
+        }
         let withdrawn = offer.manifest.withdrawal(&running);
         let advice = withdrawn.map_or_else(String::new, |entry| {
             format!("; {running}, which runs, was withdrawn: {}", entry.reason)
         });
-        match self.decide(&offer, now)? {
+        let decision = self.decide(&offer, now)?;
+        let decided = (offer, decision);
+        self.remember_offer(Some(&decided));
+        let (offer, decision) = decided;
+        match decision {
             Decision::UpToDate => Ok(Outcome::NothingToDo {
                 why: format!("{running} is the newest release{advice}"),
                 running,
@@ -264,6 +415,13 @@ impl Updater {
                 Ok(Outcome::NothingToDo { running, why })
             }
             Decision::Install => {
+                if let Some(hold) = self.hold(now, asked != Asked::ByTimer) {
+                    return Ok(self.held(&hold, offer.manifest.version.clone(), now));
+                }
+                self.at_work = Some(offer.digest);
+                if let Some(outcome) = self.asked_before(hooks::PRE_DOWNLOAD, &offer)? {
+                    return Ok(outcome);
+                }
                 let mut client = network.client();
                 self.install(&mut client, &mut set, &offer, now, progress)
                     .await
@@ -283,6 +441,10 @@ impl Updater {
         let booted = self.boot.status()?.booted;
         let groups = self.slots.clone();
         groups.check_distinct()?;
+        if let Some(outcome) = self.asked_before(hooks::PRE_INSTALL, offer)? {
+            return Ok(outcome);
+        }
+        let begun = Instant::now();
         let inactive = groups.inactive(booted);
         let slot = inactive.name();
         if self.state.installation.new_firmware() != Some(&offer.firmware()) {
@@ -298,6 +460,7 @@ impl Updater {
         let open = inactive.begin(&mut *self.boot)?;
         let (mut written, mut downloaded, mut kind) = (Vec::new(), 0_u64, PayloadKind::Delta);
         let (mut unchanged, mut length) = (0_u64, 0_u64);
+        let mut rules = self.rules();
         for (class, image) in &offer.manifest.images {
             let running = self.state.running.images.get(class).copied();
             let place = groups.place(booted, class).zip(running.as_ref());
@@ -306,8 +469,11 @@ impl Updater {
                 set: &mut *set,
                 state: &self.states,
                 progress: &mut *progress,
+                rules: &mut rules,
             };
-            let transferred = transfer.image(offer, &open, class, image, place).await?;
+            let transferred = transfer.image(offer, &open, class, image, place).await;
+            self.memory.deltas = rules.failures.clone();
+            let transferred = transferred?;
             downloaded = downloaded.saturating_add(transferred.downloaded);
             if transferred.kind == Some(PayloadKind::Full) {
                 kind = PayloadKind::Full;
@@ -317,6 +483,11 @@ impl Updater {
             written.push(transferred.image);
         }
         let staged = open.stage(&written, &offer.firmware().images)?;
+        if let Some(outcome) = self.asked_before(hooks::POST_INSTALL, offer)? {
+            // Of no payload: it only says that images may stand in the slot already.
+            self.states.save_checkpoint(b"whole")?;
+            return Ok(outcome);
+        }
         self.event(Event::Staged, now)?;
         self.states.clear_checkpoint()?;
         self.arm(&staged, now)?;
@@ -327,6 +498,7 @@ impl Updater {
             Some((downloaded, kind)),
             now,
         );
+        self.installed(&version, slot, (downloaded, kind), begun.elapsed(), now);
         Ok(Outcome::Armed {
             version,
             slot,
@@ -432,9 +604,17 @@ fn lock(config: &Config) -> Result<File, Error> {
         path: path.clone(),
         why: e.to_string(),
     };
-    let file = File::create(&path).map_err(failed)?;
+    let mut options = File::options();
+    let opened = options.create(true).write(true).truncate(false).open(&path);
+    let mut file = opened.map_err(failed)?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => {
+            // Who holds it, for `updater cancel`.
+            file.set_len(0)
+                .and_then(|()| write!(file, "{}", std::process::id()))
+                .map_err(failed)?;
+            Ok(file)
+        }
         Err(TryLockError::WouldBlock) => Err(Error::Locked { lock: path }),
         Err(TryLockError::Error(e)) => Err(failed(e).into()),
     }

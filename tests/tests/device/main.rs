@@ -7,6 +7,7 @@
 )]
 
 mod blank;
+mod policy;
 mod wire;
 mod world;
 

@@ -2,9 +2,10 @@
 
 use clap::Args;
 
-use super::{Context, output, system_time};
+use super::{Context, output, system_time, why};
 use crate::error::Error;
 use crate::select::Decision;
+use crate::socket::{self, Request};
 
 /// Say what is offered, and whether and why it is taken; install nothing
 #[derive(Debug, Args)]
@@ -12,6 +13,10 @@ pub(super) struct Check {}
 
 impl Check {
     pub(super) async fn run(&self, context: &Context) -> Result<(), Error> {
+        let config = context.config()?;
+        if socket::request(&config.socket, &Request::Check)?.is_some() {
+            return why::Why {}.run(context);
+        }
         let checked = context.open()?.check(system_time()).await?;
         let running = &checked.running;
         let Some((offer, decision)) = &checked.offer else {
@@ -25,7 +30,10 @@ impl Check {
         };
         let offered = &offer.manifest.version;
         let (taken, why) = match decision {
-            Decision::Install => (true, "it will be installed".to_owned()),
+            Decision::Install => match &checked.hold {
+                Some(hold) => (false, format!("it waits: {hold}")),
+                None => (true, "it will be installed".to_owned()),
+            },
             Decision::UpToDate => (false, "it runs already".to_owned()),
             Decision::NotTaken(reason) => (false, format!("it is not taken: {reason}")),
         };

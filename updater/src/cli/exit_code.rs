@@ -1,12 +1,17 @@
 //! Errors to exit codes: the one place.
 
-use std::process::ExitCode;
-
 use crate::error::{BootstrapError, Error, TransportError};
 
+/// What was asked for is not done now: a policy, a hook or the state of the device is against it.
+pub const HELD: u8 = 9;
+
 /// The exit code of an error, as `updater --help` lists them.
-pub fn of(error: &Error) -> ExitCode {
-    ExitCode::from(match error {
+pub fn of(error: &Error) -> u8 {
+    match error {
+        // Stopping when asked to is no failure.
+        Error::Stopped => 0,
+        Error::Hook { .. } | Error::NoWayBack(_) | Error::NotNow { .. } => HELD,
+        Error::Service { exit_code, .. } => *exit_code,
         // Waiting may help.
         e if e.may_pass() => 3,
         Error::Transport(
@@ -30,6 +35,6 @@ pub fn of(error: &Error) -> ExitCode {
         Error::Slot(_) | Error::Running { .. } | Error::Store(_) => 6,
         Error::Boot(_) | Error::TrialFailed { .. } | Error::Restart { .. } => 7,
         Error::Config(_) | Error::Identity(_) | Error::HealthChecks(_) => 8,
-        Error::Locked { .. } | Error::Lifecycle(_) => 1,
-    })
+        Error::Locked { .. } | Error::Lifecycle(_) | Error::Unwell { .. } => 1,
+    }
 }

@@ -2,31 +2,42 @@
 
 use clap::Args;
 
-use super::{Context, output, system_time};
+use super::{Context, output, stop_on_signals, system_time};
 use crate::error::Error;
 use crate::progress::Bar;
 use crate::updater::{Outcome, Updater};
 
-/// Settle what the last start means, then install an update if there is one
+/// Settle what the last start means, then install an update if there is one and policies let it: what a timer calls
 #[derive(Debug, Args)]
 pub(super) struct Once {}
 
 impl Once {
     pub(super) async fn run(&self, context: &Context) -> Result<(), Error> {
         let mut updater = context.open()?;
+        stop_on_signals(updater.stop());
         let result = updater.once(system_time(), &mut Bar::default()).await;
-        if let Ok(outcome) = &result {
-            output::outcome(context.json, outcome);
-        }
-        if matches!(
-            result,
-            Ok(Outcome::Armed { .. } | Outcome::AwaitingRestart { .. })
-                | Err(Error::TrialFailed { .. })
-        ) {
-            restart(&updater)?;
-        }
+        end(context, &updater, result.as_ref())?;
         result.map(drop)
     }
+}
+
+/// Says what a run came to, and restarts the device if that follows from it.
+pub(super) fn end(
+    context: &Context,
+    updater: &Updater,
+    result: Result<&Outcome, &Error>,
+) -> Result<(), Error> {
+    if let Ok(outcome) = result {
+        output::outcome(context.json, outcome);
+    }
+    if matches!(
+        result,
+        Ok(Outcome::Armed { .. } | Outcome::AwaitingRestart { .. } | Outcome::Left { .. })
+            | Err(Error::TrialFailed { .. })
+    ) {
+        restart(updater)?;
+    }
+    Ok(())
 }
 
 /// Restarts the device, if the configuration says how.

@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
 
+use super::exit_code;
 use crate::error::Error;
 use crate::updater::Outcome;
 
@@ -71,6 +72,16 @@ pub(super) fn outcome(json: bool, outcome: &Outcome) {
                 signed_by.join(", ")
             ),
         ),
+        Outcome::Held { version, why } => (
+            serde_json::json!({"outcome": "held", "version": version, "why": why}),
+            format!("Firmware {version} waits: {why}."),
+        ),
+        Outcome::Left { version, slot } => (
+            serde_json::json!({"outcome": "left", "version": version, "slot": slot}),
+            format!(
+                "Firmware {version} in slot {slot} is left: the next start is of the other slot."
+            ),
+        ),
         Outcome::AwaitingRestart { version, slot } => (
             serde_json::json!({"outcome": "awaiting-restart", "version": version, "slot": slot}),
             format!("Firmware {version} waits in slot {slot}: restart the device to try it."),
@@ -85,9 +96,17 @@ pub(super) fn outcome(json: bool, outcome: &Outcome) {
 
 /// An error with its causes and what to do about it.
 pub(super) fn error(error: &Error, json: bool) {
+    if matches!(error, Error::Stopped) {
+        let value = serde_json::json!({"outcome": "stopped"});
+        return answer(
+            json,
+            &value,
+            "Stopped; the next run goes on where this one was.",
+        );
+    }
     let causes = error.causes();
     if json {
-        let value = serde_json::json!({"error": error.to_string(), "caused_by": causes, "hint": error.hint()});
+        let value = serde_json::json!({"error": error.to_string(), "caused_by": causes, "hint": error.hint(), "exit_code": exit_code::of(error)});
         println!("{value}");
         return;
     }

@@ -1,10 +1,14 @@
 //! A payload from the network into the slot: no temporary file, one frame in memory, and nothing decoded before it is proven.
 
+use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use firmware_delta::{
     Applier, Checkpoint, Expectation, Limits, PatchError, SeekImage, VerifiedOld, verify_old,
 };
+use metadata_schema::digest::Sha256Digest;
 use metadata_schema::release::{Image, Payload, SlotClass};
 use metadata_schema::search::VerifiedTarget;
 use metadata_schema::trusted::AtTargets;
@@ -13,10 +17,12 @@ use super::offer::Offer;
 use super::payload::{Choice, PayloadKind, choose};
 use crate::error::{Error, SlotError, TransportError};
 use crate::lifecycle::ImageRef;
+use crate::policy::rate::Cap;
 use crate::progress::Progress;
 use crate::refresh::Client;
 use crate::slot::{ImageWriter, OpenSlot, Place, WrittenImage};
 use crate::state_store::StateStore;
+use crate::stop::Stop;
 use crate::transport::{Part, Request};
 
 /// Bytes of new image between two checkpoints.
@@ -34,6 +40,31 @@ pub struct Transfer<'a, 'c> {
     pub state: &'a StateStore,
     /// Is told how far it is.
     pub progress: &'a mut dyn Progress,
+    /// What the owner wants.
+    pub rules: &'a mut Rules,
+}
+
+/// What a transfer keeps to.
+#[derive(Debug, Default)]
+pub struct Rules {
+    /// Ends it, where it can be gone on with.
+    pub stop: Stop,
+    /// Most bytes that are downloaded per second.
+    pub rate: Option<NonZeroU64>,
+    /// How often each delta has failed.
+    pub failures: BTreeMap<Sha256Digest, u32>,
+    /// How often a delta may fail before the full payload is taken; 0 is once, too.
+    pub attempts: u32,
+    /// Whether the full payload may be taken in the place of a delta.
+    pub full: bool,
+}
+
+impl Rules {
+    /// Whether a delta has failed so often that the full payload is to be taken.
+    fn is_spent(&self, delta: &Payload) -> bool {
+        let failures = self.failures.get(&delta.head).copied().unwrap_or(0);
+        self.full && failures > 0 && failures >= self.attempts
+    }
 }
 
 /// What it took to bring an image into the slot.
@@ -96,7 +127,10 @@ impl Transfer<'_, '_> {
             });
         }
         // What was begun is gone on with: the run before may have fallen back to the full payload.
-        let running = running.filter(|_| !self.has_begun(&image.full));
+        let running = running.filter(|(_, running)| {
+            let delta = image.deltas.get(&running.sha256);
+            !self.has_begun(&image.full) && !delta.is_some_and(|delta| self.rules.is_spent(delta))
+        });
         let choice = choose(image, running.map(|(_, image)| image));
         let place = running.map(|(place, _)| place);
         match self
@@ -105,6 +139,11 @@ impl Transfer<'_, '_> {
         {
             Err(e) if choice.kind == PayloadKind::Delta && delta_is_at_fault(&e) => {
                 let error = e.in_one_line();
+                let failures = self.rules.failures.entry(choice.payload.head).or_default();
+                *failures = failures.saturating_add(1);
+                if !self.rules.is_spent(choice.payload) {
+                    return Err(e);
+                }
                 tracing::warn!(error, "the delta cannot be used: taking the full payload");
                 let full = choose(image, None);
                 self.payload(offer, slot, class, wanted, &full, None).await
@@ -185,7 +224,7 @@ impl Transfer<'_, '_> {
                     );
                 }
                 Err(e) => {
-                    if matches!(e, Error::Transport(_)) {
+                    if matches!(e, Error::Transport(_) | Error::Stopped) {
                         self.keep(&applier, &mut writer)?;
                     }
                     return Err(e);
@@ -217,9 +256,26 @@ impl Transfer<'_, '_> {
             what: request.path.clone(),
         })?;
         let mut kept = applier.progress().map_err(|e| job.refused(e))?.new_offset;
-        while let Some(piece) = body.piece().await? {
+        let mut cap = self.rules.rate.map(Cap::new);
+        let begun = Instant::now();
+        let stop = self.rules.stop.clone();
+        loop {
+            let piece = tokio::select! {
+                biased;
+                () = stop.asked() => return Err(Error::Stopped),
+                piece = body.piece() => piece?,
+            };
+            let Some(piece) = piece else { break };
+            let length = u64::try_from(piece.len()).unwrap_or(u64::MAX);
+            if let Some(cap) = &mut cap {
+                let pause = cap.took(length, begun.elapsed());
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = stop.asked() => {}
+                }
+            }
             let progress = applier.push(&piece, writer).map_err(|e| job.refused(e))?;
-            *offset = offset.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+            *offset = offset.saturating_add(length);
             self.progress.advance(*offset);
             if progress.new_offset.saturating_sub(kept) >= CHECKPOINT_EVERY {
                 kept = progress.new_offset;

@@ -67,6 +67,10 @@ pub(super) struct Row {
     pub(super) on: On,
     pub(super) to: To,
     pub(super) then: Do,
+    #[cfg_attr(
+        not(test),
+        allow(dead_code, reason = "the documentation is made of it")
+    )]
     pub(super) meaning: &'static str,
 }
 

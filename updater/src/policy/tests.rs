@@ -92,7 +92,8 @@ fn says_what_has_to_wait_and_why() {
         (
             Case {
                 change: |_, how| {
-                    how.inhibited = Some(("surgery".to_owned(), "patient on the table".to_owned()))
+                    let why = "patient on the table".to_owned();
+                    how.inhibited = Some(("surgery".to_owned(), why));
                 },
                 ..case("", "surgery forbids it: patient on the table")
             },

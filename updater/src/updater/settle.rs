@@ -9,7 +9,8 @@ use super::{Outcome, Updater};
 use crate::boot::BootStatus;
 use crate::error::Error;
 use crate::health;
-use crate::lifecycle::{Action, Event, Stage};
+use crate::hooks;
+use crate::lifecycle::{Action, Event, Firmware, Stage};
 use crate::slot::{SlotName, StagedSlot};
 
 impl Updater {
@@ -24,8 +25,15 @@ impl Updater {
         if self.state.failed.len() > failures
             && let Some(failure) = self.state.failed.last()
         {
-            let detail = format!("{}: {}", failure.version, failure.why);
-            self.tell(ReportEvent::RolledBack, &detail, None, now);
+            let (version, why) = (failure.version.to_string(), failure.why.clone());
+            self.tell(
+                ReportEvent::RolledBack,
+                &format!("{version}: {why}"),
+                None,
+                now,
+            );
+            self.remember("rolled-back", &version, &why, now);
+            self.after_leaving(&version, why);
         }
         loop {
             action = match action {
@@ -57,6 +65,12 @@ impl Updater {
                     let version = self.state.running.version.clone();
                     let detail = format!("{version} in slot {slot}");
                     self.tell(ReportEvent::Committed, &detail, None, now);
+                    self.remember(
+                        "committed",
+                        &version.to_string(),
+                        &format!("in slot {slot}"),
+                        now,
+                    );
                     return Ok(Some(Outcome::Committed { version, slot }));
                 }
                 Action::RollBack(slot) => {
@@ -85,11 +99,20 @@ impl Updater {
     }
 
     fn judge(&mut self, slot: SlotName, now: ReferenceTime) -> Result<Action, Error> {
-        let folder = self.config.hooks.join(health::REQUIRED);
         let deadline = Duration::from_secs(self.config.health_deadline);
-        match health::check(&folder, &self.subject(slot), deadline) {
+        let new = self.state.installation.new_firmware().cloned();
+        let variables = self.variables(slot, health::REQUIRED, new.as_ref());
+        let folder = |name| self.config.hooks.join(name);
+        match health::check(&folder(health::REQUIRED), &variables, deadline) {
             Ok(passed) => {
                 tracing::info!(?passed, "the firmware on trial is well");
+                let variables = self.variables(slot, health::WANTED, new.as_ref());
+                if let Err(e) = health::check(&folder(health::WANTED), &variables, deadline) {
+                    let version = new.map(|new| new.version.to_string()).unwrap_or_default();
+                    self.remember("unwell", &version, &format!("wanted: {e}"), now);
+                    let detail = format!("{version} stays, though {e}");
+                    self.tell(ReportEvent::Checked, &detail, None, now);
+                }
                 self.event(Event::Healthy, now)
             }
             Err(unhealthy) => {
@@ -100,18 +123,44 @@ impl Updater {
         }
     }
 
-    fn subject(&self, slot: SlotName) -> Vec<(String, String)> {
-        let new = self.state.installation.new_firmware();
-        let version = new.map(|new| new.version.to_string()).unwrap_or_default();
-        let mut variables = vec![
-            ("UPDATER_SLOT".to_owned(), slot.to_string()),
-            ("UPDATER_VERSION".to_owned(), version),
-        ];
+    /// Tells the hooks of `rollback.d`; what they say decides nothing.
+    fn after_leaving(&self, version: &str, why: String) {
+        let mut variables = self.variables(self.state.slot, hooks::ROLLBACK, None);
+        variables.push(("UPDATER_FAILED_VERSION".to_owned(), version.to_owned()));
+        variables.push(("UPDATER_WHY".to_owned(), why));
+        let deadline = Duration::from_secs(self.config.hook_deadline);
+        for hook in hooks::list(&self.config.hooks.join(hooks::ROLLBACK)).unwrap_or_default() {
+            if let Err(e) = hook.run(&variables, deadline) {
+                tracing::warn!(error = %e, "a hook of rollback.d cannot be run");
+            }
+        }
+    }
+
+    /// What hooks are told: the slot that it is about, the firmware that it is for, what runs, and where images stand.
+    pub(super) fn variables(
+        &self,
+        slot: SlotName,
+        hook: &str,
+        new: Option<&Firmware>,
+    ) -> Vec<(String, String)> {
+        let running = &self.state.running;
+        let new = new.unwrap_or(running);
+        let mut variables = Vec::new();
+        let mut set =
+            |name: &str, value: String| variables.push((format!("UPDATER_{name}"), value));
+        set("HOOK", hook.to_owned());
+        set("SLOT", slot.to_string());
+        set("VERSION", new.version.to_string());
+        set("SECURITY_VERSION", new.security_version.to_string());
+        set("RUNNING_VERSION", running.version.to_string());
+        set("RUNNING_SLOT", self.state.slot.to_string());
         for class in self.config.slots.keys() {
             if let Some(place) = self.slots.place(slot, class) {
                 let class = class.as_str().to_uppercase().replace(['-', '.'], "_");
-                let path = place.path().display().to_string();
-                variables.push((format!("UPDATER_IMAGE_{class}"), path));
+                set(
+                    &format!("IMAGE_{class}"),
+                    place.path().display().to_string(),
+                );
             }
         }
         variables

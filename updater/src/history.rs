@@ -1,0 +1,153 @@
+//! What has happened to this device, for people: `history.jsonl` in the state folder, a line for each thing, the newest last.
+//!
+//! Lines are appended, so little is written; a line that a power cut has torn is passed over. When the file is long, its older half
+//! goes. It decides nothing.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use device_pki::durable;
+use metadata_schema::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::error::StoreError;
+use crate::state_store::read;
+
+/// Length of the file at which its older half goes, in bytes.
+const MAX_LENGTH: u64 = 64 * 1024;
+/// Longest detail, in characters.
+const MAX_DETAIL: usize = 400;
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// When, by the device's reference time.
+    pub at: Timestamp,
+    /// What: `installed`, `committed`, `rolled-back`, `failed`, `held`, `stopped`, `postponed`, `consented`, `opted-out`, ...
+    pub what: String,
+    /// The version that it happened to.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub version: String,
+    /// Why, or what else there is to say.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+    /// Bytes that were downloaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    /// How long it took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u64>,
+}
+
+impl Entry {
+    /// An entry without bytes and time.
+    pub fn new(at: Timestamp, what: &str, version: &str, detail: &str) -> Self {
+        Self {
+            at,
+            what: what.to_owned(),
+            version: version.to_owned(),
+            detail: detail.chars().take(MAX_DETAIL).collect(),
+            bytes: None,
+            seconds: None,
+        }
+    }
+}
+
+/// The history in a state folder.
+#[derive(Clone, Debug)]
+pub struct History {
+    path: PathBuf,
+}
+
+impl History {
+    /// That of this state folder.
+    pub fn of(state: &Path) -> Self {
+        Self {
+            path: state.join("history.jsonl"),
+        }
+    }
+
+    /// Everything that is remembered, the oldest first.
+    ///
+    /// # Errors
+    /// If the file is there and cannot be read.
+    pub fn entries(&self) -> Result<Vec<Entry>, StoreError> {
+        let bytes = read(&self.path, MAX_LENGTH * 2)?.unwrap_or_default();
+        let lines = bytes.split(|byte| *byte == b'\n');
+        Ok(lines
+            .filter_map(|line| serde_json::from_slice(line).ok())
+            .collect())
+    }
+
+    /// Adds an entry. What goes wrong is only logged.
+    pub fn add(&self, entry: &Entry) {
+        if let Err(e) = self.append(entry) {
+            tracing::warn!(error = %e, "the history cannot be written");
+        }
+    }
+
+    fn append(&self, entry: &Entry) -> Result<(), StoreError> {
+        let failed = |step, source| {
+            StoreError::Storage(device_pki::Error::Io {
+                step,
+                path: self.path.clone(),
+                source,
+            })
+        };
+        self.shorten()?;
+        let mut options = std::fs::OpenOptions::new();
+        options.create(true).append(true);
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options
+            .open(&self.path)
+            .map_err(|source| failed("open", source))?;
+        let mut line = vec![b'\n'];
+        line.extend(serde_json::to_vec(entry).unwrap_or_default());
+        file.write_all(&line)
+            .and_then(|()| file.sync_data())
+            .map_err(|source| failed("write", source))
+    }
+
+    fn shorten(&self) -> Result<(), StoreError> {
+        let long = std::fs::metadata(&self.path).is_ok_and(|about| about.len() > MAX_LENGTH);
+        if !long {
+            return Ok(());
+        }
+        // One that is far too long was not written here; it is begun anew.
+        let entries = self.entries().unwrap_or_default();
+        let mut text = Vec::new();
+        for entry in entries.iter().skip(entries.len().div_ceil(2)) {
+            text.push(b'\n');
+            text.extend(serde_json::to_vec(entry).unwrap_or_default());
+        }
+        durable::write(&self.path, &text, 0o600).map_err(StoreError::Storage)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_bounded_and_passes_over_torn_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let history = History::of(folder.path());
+        assert!(history.entries().unwrap().is_empty());
+        for number in 0..2000 {
+            let at = Timestamp::from_unix_seconds(number);
+            history.add(&Entry::new(at, "held", "1.0.0", &"x".repeat(1000)));
+        }
+        let length = std::fs::metadata(&history.path).unwrap().len();
+        assert!(length < MAX_LENGTH + 1000, "{length}");
+        let entries = history.entries().unwrap();
+        assert_eq!(entries.last().unwrap().at.unix_seconds(), 1999);
+        assert_eq!(entries[0].detail.len(), MAX_DETAIL);
+        let mut bytes = std::fs::read(&history.path).unwrap();
+        bytes.truncate(bytes.len() - 10);
+        durable::write(&history.path, &bytes, 0o600).unwrap();
+        history.add(&Entry::new(Timestamp::EPOCH, "committed", "2.0.0", ""));
+        let after = history.entries().unwrap();
+        assert_eq!(after.len(), entries.len());
+        assert_eq!(after.last().unwrap().what, "committed");
+    }
+}
