@@ -8,6 +8,7 @@
 
 mod blank;
 mod policy;
+mod service;
 mod wire;
 mod world;
 

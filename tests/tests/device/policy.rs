@@ -12,7 +12,7 @@ use updater::{Asked, Outcome};
 use super::world::{World, holds, image};
 
 impl World {
-    fn configure(&self, text: &str) {
+    pub(crate) fn configure(&self, text: &str) {
         let folder = self.path("device/updater.d");
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("50-policy.toml"), text).unwrap();

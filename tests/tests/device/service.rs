@@ -1,0 +1,245 @@
+//! `updater run` as a program: its socket, its signals, what it tells a service manager, and the commands beside it.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use updater::slot::SlotName;
+
+use super::world::{World, holds, image};
+
+/// The program, built if it is not there yet or was built from older sources.
+fn program() -> PathBuf {
+    let own = std::env::current_exe().unwrap();
+    let folder = own.parent().and_then(Path::parent).unwrap().to_owned();
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut build = Command::new(cargo);
+    build.args(["build", "--quiet", "--package", "updater"]);
+    if folder.ends_with("release") {
+        build.arg("--release");
+    }
+    assert!(build.status().unwrap().success());
+    folder.join("updater")
+}
+
+struct Service {
+    child: Child,
+    socket: PathBuf,
+    manager: UnixDatagram,
+}
+
+impl Service {
+    fn start(world: &World, program: &Path) -> Self {
+        let notify = world.path("notify");
+        let _none_there = std::fs::remove_file(&notify);
+        let manager = UnixDatagram::bind(&notify).unwrap();
+        manager
+            .set_read_timeout(Some(Duration::from_secs(60)))
+            .unwrap();
+        let child = Command::new(program)
+            .arg("--config")
+            .arg(world.path("device/updater.toml"))
+            .arg("run")
+            .env("NOTIFY_SOCKET", &notify)
+            .env("WATCHDOG_USEC", "400000")
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let service = Self {
+            child,
+            socket: world.path("device/state/socket"),
+            manager,
+        };
+        service.is_told("READY=1");
+        service
+    }
+
+    /// Waits until the service manager is told this.
+    fn is_told(&self, what: &str) {
+        let mut bytes = [0; 1000];
+        loop {
+            let length = self.manager.recv(&mut bytes).unwrap();
+            if bytes[..length].starts_with(what.as_bytes()) {
+                return;
+            }
+        }
+    }
+
+    fn asks(&self, request: &Value) -> Value {
+        let mut stream = UnixStream::connect(&self.socket).unwrap();
+        writeln!(stream, "{request}").unwrap();
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap()
+    }
+
+    fn idle(&self) -> Value {
+        let begun = Instant::now();
+        loop {
+            let status = self.asks(&json!({"do": "status"}));
+            if status["service"]["busy"] == false {
+                return status;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "{status}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args([name, &pid]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    fn ends_well(mut self) {
+        self.signal("-TERM");
+        self.is_told("STOPPING=1");
+        assert!(self.child.wait().unwrap().success());
+        assert!(!self.socket.exists());
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _gone_already = self.child.kill();
+    }
+}
+
+fn command(world: &World, program: &Path, arguments: &[&str]) -> Output {
+    Command::new(program)
+        .arg("--config")
+        .arg(world.path("device/updater.toml"))
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+fn said(output: &Output) -> String {
+    let text = [output.stdout.as_slice(), &output.stderr].concat();
+    String::from_utf8(text).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_is_asked_over_its_socket() {
+    let world = World::new().await;
+    let program = program();
+    let new = image(1, 4_000_000);
+    world.release("1.0.0", &new);
+    let drop_ins = world.path("device/updater.d");
+    std::fs::create_dir_all(&drop_ins).unwrap();
+    let policy = drop_ins.join("10-policy.toml");
+    let metrics = "metrics = 'updater.prom'\n";
+    std::fs::write(&policy, format!("{metrics}[policy]\nautomatic = 'none'\n")).unwrap();
+    let service = Service::start(&world, &program);
+    let mode = std::fs::metadata(&service.socket).unwrap().permissions();
+    assert_eq!(mode.mode() & 0o777, 0o600);
+    service.is_told("WATCHDOG=1");
+
+    let status = service.idle();
+    let held = status["held"].as_str().unwrap();
+    assert!(held.contains("nobody has consented"), "{status}");
+    let why = said(&command(&world, &program, &["why"]));
+    assert!(why.contains("1.0.0") && why.contains("waits"), "{why}");
+    let checked = command(&world, &program, &["check"]);
+    assert!(checked.status.success() && said(&checked).contains("nobody has consented"));
+    let nothing = command(&world, &program, &["commit"]);
+    assert_eq!(nothing.status.code(), Some(9), "{}", said(&nothing));
+    assert!(said(&nothing).contains("nothing is on trial"));
+    let measured = std::fs::read_to_string(world.path("device/updater.prom")).unwrap();
+    assert!(measured.contains("updater_release_waits 1"), "{measured}");
+
+    // A slow download is stopped, and the next one goes on.
+    std::fs::write(&policy, format!("{metrics}[network]\nrate = 1000000\n")).unwrap();
+    service.signal("-HUP");
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(service.idle()["ok"], true);
+    assert_eq!(service.asks(&json!({"do": "install"}))["ok"], true);
+    let begun = Instant::now();
+    loop {
+        let status = service.asks(&json!({"do": "status"}));
+        if status["service"]["progress"]["done"].as_u64() > Some(500_000) {
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(30), "{status}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(service.asks(&json!({"do": "check"}))["exit_code"], 9);
+    let cancelled = command(&world, &program, &["cancel"]);
+    assert!(cancelled.status.success(), "{}", said(&cancelled));
+    let status = service.idle();
+    assert!(
+        status["service"]["last"]["said"]
+            .as_str()
+            .unwrap()
+            .contains("stopped"),
+        "{status}"
+    );
+    assert_eq!(status["installation"]["stage"], "installing");
+
+    std::fs::write(&policy, "").unwrap();
+    assert_eq!(service.asks(&json!({"do": "reload"}))["ok"], true);
+    let installed = command(&world, &program, &["install"]);
+    assert!(installed.status.success(), "{}", said(&installed));
+    assert!(
+        said(&installed).contains("installed 1.0.0 in slot B"),
+        "{}",
+        said(&installed)
+    );
+    assert!(holds(&world.slot(SlotName::B), &new));
+    service.ends_well();
+
+    assert_eq!(world.restart(), SlotName::B);
+    let kept = command(&world, &program, &["commit"]);
+    assert!(
+        kept.status.success() && said(&kept).contains("well and stays"),
+        "{}",
+        said(&kept)
+    );
+    let history = said(&command(&world, &program, &["history"]));
+    for what in ["opted-out", "held", "stopped", "installed", "committed"] {
+        assert!(history.contains(what), "{what}: {history}");
+    }
+    let doctor = command(&world, &program, &["doctor"]);
+    assert!(doctor.status.success(), "{}", said(&doctor));
+    assert!(said(&doctor).contains("answers"), "{}", said(&doctor));
+    world.ask_at(1);
+    std::fs::remove_file(world.path("device/a.img")).unwrap();
+    let doctor = command(&world, &program, &["doctor"]);
+    assert_eq!(doctor.status.code(), Some(1));
+    let text = said(&doctor);
+    assert!(
+        text.contains("WRONG    slots") && text.contains("WRONG    server"),
+        "{text}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_ends_well_at_a_signal_and_the_next_goes_on() {
+    let world = World::new().await;
+    let program = program();
+    let new = image(1, 4_000_000);
+    world.release("1.0.0", &new);
+    world.configure("[network]\nrate = 1000000\n");
+    let mut run = Command::new(&program)
+        .arg("--config")
+        .arg(world.path("device/updater.toml"))
+        .arg("once")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(2500));
+    // It listens to nobody, so `cancel` signals it.
+    let cancelled = command(&world, &program, &["cancel"]);
+    assert!(said(&cancelled).contains("stops"), "{}", said(&cancelled));
+    assert!(run.wait().unwrap().success());
+    world.configure("");
+    let done = command(&world, &program, &["--json", "once"]);
+    let value: Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(value["outcome"], "armed");
+    assert!(value["downloaded"].as_u64().unwrap() < 3_900_000, "{value}");
+    assert!(holds(&world.slot(SlotName::B), &new));
+}
