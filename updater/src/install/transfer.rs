@@ -146,7 +146,12 @@ impl Transfer<'_, '_> {
                 }
                 tracing::warn!(error, "the delta cannot be used: taking the full payload");
                 let full = choose(image, None);
-                self.payload(offer, slot, class, wanted, &full, None).await
+                let result = self.payload(offer, slot, class, wanted, &full, None).await;
+                if result.as_ref().is_err_and(delta_is_at_fault) {
+                    // The full one is no better: it is what serves them that is at fault, and the delta is worth another try.
+                    self.rules.failures.remove(&choice.payload.head);
+                }
+                result
             }
             result => result,
         }
