@@ -132,6 +132,42 @@ async fn a_metered_link_brings_deltas_and_never_a_full_image() {
     );
 }
 
+/// A mirror that damages every payload does not cost the device its delta once it is mended.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_mirror_does_not_spend_a_delta() {
+    let world = World::new().await;
+    let first = image(1, 1_000_000);
+    world.release("1.0.0", &first);
+    world.update().await;
+    let mut second = first.clone();
+    second.splice(500_000..500_000, image(2, 50_000));
+    world.release("1.1.0", &second);
+    let mut damaged = Vec::new();
+    let mut folders = vec![world.path("repository/published/targets")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let good = std::fs::read(&path).unwrap();
+            if good.len() > 20_000 {
+                let mut bad = good.clone();
+                bad[good.len() / 2] ^= 1;
+                std::fs::write(&path, bad).unwrap();
+                damaged.push((path, good));
+            }
+        }
+    }
+    assert!(damaged.len() >= 3, "two full payloads and a delta");
+    assert!(matches!(world.once().await, Err(Error::Payload { .. })));
+    for (path, good) in damaged {
+        std::fs::write(path, good).unwrap();
+    }
+    assert_eq!(world.update().await.1, PayloadKind::Delta);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn hooks_say_later_or_no_and_are_told_what_was_left() {
     let world = World::new().await;
