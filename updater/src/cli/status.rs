@@ -52,6 +52,10 @@ impl Status {
             };
             text.push_str(&format!("\nOffered       {}: {said}", offered.version));
         }
+        let postponed = updater.wishes().postponed_until;
+        if let Some(until) = postponed.filter(|until| time < *until) {
+            text.push_str(&format!("\nPostponed     until {until}"));
+        }
         if let Some(last) = &memory.last {
             text.push_str(&format!("\nLast run      {}: {}", last.at, last.said));
         }

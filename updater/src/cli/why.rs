@@ -185,7 +185,14 @@ impl History {
 impl Doctor {
     pub(super) async fn run(&self, context: &Context) -> Result<(), Error> {
         let updater = context.look()?;
-        let findings = updater.doctor(system_time()).await;
+        let mut findings = updater.doctor(system_time()).await;
+        let configuration = Finding {
+            what: "configuration",
+            health: Health::Ok,
+            found: context.config.display().to_string(),
+            mend: None,
+        };
+        findings.insert(0, configuration);
         let text: Vec<String> = findings.iter().map(line).collect();
         let wrong = findings
             .iter()
