@@ -19,7 +19,7 @@ use metadata_schema::time::Timestamp;
 use serde::Deserialize;
 
 use crate::error::ConfigError;
-pub use boot::{BootBackend, BootConfig, BootSlots};
+pub use boot::{BootBackend, BootConfig, BootSlots, EmmcBootConfig};
 pub use network::NetworkConfig;
 pub use policy::PolicyConfig;
 pub use trust::{FirstRoot, MinimumThresholds, RequiredAlgorithms, TrustConfig};
@@ -47,6 +47,8 @@ pub struct Config {
     pub state: PathBuf,
     /// Slots by class.
     pub slots: BTreeMap<SlotClass, SlotPaths>,
+    /// Boot partitions of an eMMC that hold the boot loader's own image.
+    pub emmc_boot: Option<EmmcBootConfig>,
     /// Its boot loader.
     pub boot: BootConfig,
     /// The firmware that it left the factory with.

@@ -253,6 +253,9 @@ impl Error {
             Self::Slot(SlotError::Same { .. }) => {
                 "give each slot a place of its own in the configuration"
             }
+            Self::Slot(SlotError::BootPartition { .. }) => {
+                "`mmc extcsd read DEVICE` shows PARTITION_CONFIG, and `mmc bootpart enable 1 0 DEVICE` puts boot0 in force"
+            }
             Self::Slot(_) | Self::Running { .. } => {
                 "check the storage; the running firmware is untouched"
             }

@@ -8,6 +8,7 @@
 //! A slot is a group of places, one for each slot class, that are switched together. A place is a block device or a file;
 //! both are opened and written the same way, and neither grows.
 
+mod emmc;
 mod place;
 mod writer;
 
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 use metadata_schema::release::SlotClass;
 use serde::{Deserialize, Serialize};
 
+pub use emmc::EmmcBoot;
 pub use place::Place;
 pub use writer::{ImageWriter, WrittenImage};
 
@@ -76,6 +78,21 @@ impl SlotGroup {
                 .map(|(class, paths)| (class, place(paths)))
                 .collect(),
         }
+    }
+
+    /// The same, and the boot partitions of an eMMC: the one in force is of the slot that runs, whatever its name, so that the other
+    /// one is written.
+    ///
+    /// # Errors
+    /// If it cannot be told which is in force.
+    pub fn with_emmc(mut self, emmc: &EmmcBoot, booted: SlotName) -> Result<Self, SlotError> {
+        let (active, other) = emmc.places()?;
+        let places = match booted {
+            SlotName::A => (active, other),
+            SlotName::B => (other, active),
+        };
+        self.places.insert(emmc.class().clone(), places);
+        Ok(self)
     }
 
     /// No two places may be one: what is written to one slot would stand in the other, which runs.

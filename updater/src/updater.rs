@@ -36,7 +36,7 @@ use crate::policy::Hold;
 use crate::progress::Progress;
 use crate::refresh::{Client, RunClock};
 use crate::select::{Decision, Device, decide};
-use crate::slot::{SlotGroup, SlotName};
+use crate::slot::{EmmcBoot, SlotGroup, SlotName};
 use crate::state_store::StateStore;
 use crate::stop::Stop;
 pub use doctor::{Finding, Health};
@@ -151,6 +151,7 @@ pub struct Checked {
 pub struct Updater {
     config: Config,
     slots: SlotGroup,
+    emmc: Option<EmmcBoot>,
     boot: Box<dyn BootControl + Send>,
     states: StateStore,
     state: State,
@@ -191,6 +192,18 @@ impl Updater {
             .map(|(class, slot)| (class.clone(), (slot.a.clone(), slot.b.clone())));
         let slots = SlotGroup::new(paths.collect());
         let boot = boot::open(&config.boot, &slots)?;
+        let emmc = config.emmc_boot.as_ref().map(EmmcBoot::new);
+        // Without them no image of theirs is taken, and what was installed before is judged all the same.
+        let slots = match &emmc {
+            Some(emmc) => {
+                let all = slots.clone().with_emmc(emmc, boot.status()?.booted);
+                all.unwrap_or_else(|e| {
+                    tracing::warn!(error = %e, "the boot partitions cannot be written");
+                    slots
+                })
+            }
+            None => slots,
+        };
         let state = match states.load()? {
             Some(state) => state,
             None => first_state(&config, boot.status()?.booted)?,
@@ -202,6 +215,7 @@ impl Updater {
             stop: Stop::default(),
             at_work: None,
             slots,
+            emmc,
             boot,
             states,
             state,

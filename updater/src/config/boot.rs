@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use metadata_schema::release::SlotClass;
 use serde::Deserialize;
 
 /// The boot loader, and how it is reached.
@@ -67,6 +68,30 @@ pub struct BootSlots {
     pub a: String,
     /// Slot B.
     pub b: String,
+}
+
+/// The two boot partitions of an eMMC, as a slot class: see [`crate::slot::EmmcBoot`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EmmcBootConfig {
+    /// The class of image that they hold.
+    pub class: SlotClass,
+    /// The eMMC, as `/dev/mmcblk0`.
+    pub device: PathBuf,
+    /// Where the kernel's locks are.
+    #[serde(default = "default_sysfs")]
+    pub sysfs: PathBuf,
+    /// The program `mmc` of mmc-utils.
+    #[serde(default = "default_mmc")]
+    pub mmc: PathBuf,
+}
+
+fn default_sysfs() -> PathBuf {
+    PathBuf::from("/sys")
+}
+
+fn default_mmc() -> PathBuf {
+    PathBuf::from("mmc")
 }
 
 fn default_deadline() -> u64 {

@@ -43,6 +43,14 @@ pub enum SlotError {
         /// Another.
         other: PathBuf,
     },
+    /// Which boot partition of an eMMC is in force cannot be told or changed.
+    #[error("the boot partition of {device} is not known: {found}")]
+    BootPartition {
+        /// The eMMC.
+        device: PathBuf,
+        /// What was found.
+        found: String,
+    },
     /// No place is configured.
     #[error("slot {slot} has no place for {class}")]
     NoPlace {

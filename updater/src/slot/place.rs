@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use metadata_schema::digest::{Hashes, Length};
 
+use super::emmc::Unlocked;
 use super::writer::forget_cached;
 use crate::error::SlotError;
 use crate::lifecycle::ImageRef;
@@ -18,11 +19,24 @@ const PIECE: usize = 256 * 1024;
 #[derive(Clone, Debug)]
 pub struct Place {
     path: PathBuf,
+    /// The kernel's lock of an eMMC's boot partition.
+    force_ro: Option<PathBuf>,
 }
 
 impl Place {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { path }
+        Self {
+            path,
+            force_ro: None,
+        }
+    }
+
+    /// The same, with a file of the kernel's that must hold 0 while it is written.
+    pub(super) fn locked_by(self, force_ro: PathBuf) -> Self {
+        Self {
+            force_ro: Some(force_ro),
+            ..self
+        }
     }
 
     /// Its path.
@@ -58,6 +72,12 @@ impl Place {
     /// If it cannot be opened.
     pub fn open(&self) -> Result<File, SlotError> {
         File::open(&self.path).map_err(|source| self.failed("open", source))
+    }
+
+    /// Lifts the kernel's lock, if there is one.
+    pub(super) fn unlock(&self) -> Result<Option<Unlocked>, SlotError> {
+        let unlocked = self.force_ro.as_deref().map(Unlocked::new).transpose();
+        unlocked.map_err(|source| self.failed("unlock", source))
     }
 
     pub(super) fn open_for_writing(&self) -> Result<File, SlotError> {

@@ -10,6 +10,7 @@ use std::os::unix::fs::FileExt as _;
 use metadata_schema::release::SlotClass;
 
 use super::Place;
+use super::emmc::Unlocked;
 use crate::error::SlotError;
 use crate::lifecycle::ImageRef;
 
@@ -31,6 +32,8 @@ pub struct ImageWriter {
     unflushed: u64,
     /// What stands there, of a piece.
     old: Box<[u8]>,
+    /// Goes last, when the file is closed.
+    _unlocked: Option<Unlocked>,
 }
 
 /// An image that was written, flushed, read back and compared.
@@ -58,6 +61,7 @@ impl ImageWriter {
                 capacity,
             });
         }
+        let unlocked = place.unlock()?;
         let file = place.open_for_writing()?;
         forget_cached(&file);
         Ok(Self {
@@ -69,6 +73,7 @@ impl ImageWriter {
             unchanged: 0,
             unflushed: 0,
             old: vec![0; PIECE].into_boxed_slice(),
+            _unlocked: unlocked,
         })
     }
 

@@ -41,6 +41,7 @@ impl Updater {
                 Action::AwaitRestart(slot) => return Ok(self.armed(slot)),
                 Action::Keep(slot) => {
                     self.boot.commit(slot)?;
+                    self.keep_boot_loader(&self.state.running)?;
                     return Ok(None);
                 }
                 Action::Arm(slot) => match self.staged_again(slot) {
@@ -61,6 +62,9 @@ impl Updater {
                 Action::Judge => self.judge(booted, now)?,
                 Action::Commit(slot) => {
                     self.boot.commit(slot)?;
+                    if let Some(new) = self.state.installation.new_firmware() {
+                        self.keep_boot_loader(new)?;
+                    }
                     self.event(Event::Committed, now)?;
                     let version = self.state.running.version.clone();
                     let detail = format!("{version} in slot {slot}");
@@ -91,6 +95,19 @@ impl Updater {
         let new = self.state.installation.new_firmware();
         let expected = new.map(|new| new.images.clone()).unwrap_or_default();
         Ok(StagedSlot::again(&self.slots, slot, &expected)?)
+    }
+
+    /// Has the boot loader of a committed firmware in force, where there is an eMMC that holds it.
+    fn keep_boot_loader(&self, firmware: &Firmware) -> Result<(), Error> {
+        let Some(emmc) = &self.emmc else {
+            return Ok(());
+        };
+        if let Some(image) = firmware.images.get(emmc.class())
+            && emmc.settle(image)?
+        {
+            tracing::info!("the boot loader of the committed firmware is in force");
+        }
+        Ok(())
     }
 
     fn armed(&self, slot: SlotName) -> Option<Outcome> {

@@ -58,6 +58,12 @@ fn its_configuration_is_one() {
         Config::load(&file).map_err(|e| e.to_string())
     };
     let config = load(whole).unwrap();
+    let (_, emmc) = tables
+        .iter()
+        .find(|(_, text)| text.contains("[emmc_boot]"))
+        .unwrap();
+    let with_emmc = load(&format!("{whole}\n{emmc}")).unwrap();
+    assert_eq!(with_emmc.emmc_boot.unwrap().mmc, Path::new("mmc"));
     // What it shows as defaults are defaults.
     let mut shown = String::new();
     let mut in_boot = false;
