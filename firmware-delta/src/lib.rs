@@ -79,4 +79,6 @@ pub use limits::{
 pub use old::{OldImage, SeekImage, VerifiedOld, hash_image, verify_old};
 
 #[cfg(feature = "diff")]
-pub use diff::{Built, DiffError, DiffOptions, DiffProgress, DiffStage, StreamCodec, diff, full};
+pub use diff::{
+    Built, DiffError, DiffOptions, DiffProgress, DiffStage, Spool, StreamCodec, diff, full,
+};

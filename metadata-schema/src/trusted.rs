@@ -10,7 +10,7 @@
 
 mod root_walk;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub use root_walk::{ConfirmedRoot, Retired, RootWalk};
@@ -66,7 +66,9 @@ pub struct AtSnapshot {
 pub struct AtTargets {
     at: AtSnapshot,
     targets: Arc<Verified<Targets>>,
-    pub(crate) delegated: BTreeMap<RoleName, Arc<Verified<Targets>>>,
+    delegated: BTreeMap<RoleName, Arc<Verified<Targets>>>,
+    /// Delegator and role: the loaded role's signatures were counted by the loaded delegator, under the present gate.
+    counted: BTreeSet<(RoleName, RoleName)>,
 }
 
 impl AtRoot {
@@ -261,6 +263,7 @@ impl AtSnapshot {
             at: self.clone(),
             targets: Arc::new(targets),
             delegated: BTreeMap::new(),
+            counted: BTreeSet::new(),
         })
     }
 
@@ -329,6 +332,7 @@ impl AtTargets {
         self.targets
             .recount(&root.authority(&root.targets), &*gate, when)?;
         self.at.at.at.gate = gate;
+        self.counted.clear();
         Ok(self)
     }
 
@@ -344,24 +348,32 @@ impl AtTargets {
             self.at.take_targets(role, &authority, bytes)?
         };
         self.delegated.insert(role.clone(), Arc::new(targets));
+        // What another copy of the role was counted by, or delegated, is void.
+        self.counted.retain(|(by, of)| by != role && of != role);
+        self.counted.insert((delegator.clone(), role.clone()));
         Ok(())
     }
 
     /// Counts a loaded role's signatures by `delegator`: a role that was loaded for one delegator proves nothing for
-    /// another, nor under another gate.
+    /// another, nor under another gate. What was counted once need not be counted again: neither the delegator nor the role,
+    /// nor the gate nor the time is another by then.
     pub(crate) fn recount_delegated(
-        &self,
+        &mut self,
         delegator: &RoleName,
         role: &RoleName,
     ) -> Result<(), MetadataError> {
+        let pair = (delegator.clone(), role.clone());
+        if self.counted.contains(&pair) {
+            return Ok(());
+        }
         let authority = self.authority(delegator, role)?;
         let at = &self.at.at.at;
         match self.delegated.get(role) {
-            Some(targets) => targets
-                .recount(&authority, &*at.gate, When::At(at.now))
-                .map(drop),
-            None => Err(MetadataError::NotAskedFor { role: role.clone() }),
-        }
+            Some(targets) => targets.recount(&authority, &*at.gate, When::At(at.now))?,
+            None => return Err(MetadataError::NotAskedFor { role: role.clone() }),
+        };
+        self.counted.insert(pair);
+        Ok(())
     }
 
     fn authority<'a>(

@@ -1,5 +1,6 @@
 //! Revocation lists: targets of the role `pki`, each signed by its own CA.
 
+use schemars::JsonSchema;
 use std::collections::BTreeMap;
 
 use device_pki::crl::crl_target_path;
@@ -11,13 +12,14 @@ use crate::assemble::{target_file, target_file_path};
 use crate::error::{Error, Result};
 use crate::layout::PKI_ROLE;
 use crate::repository::{Repository, State};
+use crate::schema::words::Time;
 use crate::staged::stage;
 
 /// Longest certificate of a CA.
 const ISSUER_LIMIT: u64 = 64 * 1024;
 
 /// A list that was staged.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, JsonSchema)]
 pub struct StagedCrl {
     /// Its target path.
     pub path: String,
@@ -28,6 +30,7 @@ pub struct StagedCrl {
     /// How many certificates are on it.
     pub revoked: usize,
     /// By when the next one is due.
+    #[schemars(with = "Time")]
     pub next_update: Timestamp,
 }
 

@@ -10,11 +10,13 @@ mod mirror;
 mod rules;
 
 use metadata_schema::time::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::remote::Remote;
 use crate::repository::Repository;
+use crate::schema::words::Time;
 
 pub use facts::{
     CertificateFact, Facts, GroupFact, KeyFileFact, ListFact, MirrorFact, MirrorState, PersonFact,
@@ -35,7 +37,7 @@ pub struct DoctorOptions {
 }
 
 /// How urgent a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Severity {
@@ -48,7 +50,7 @@ pub enum Severity {
 }
 
 /// One thing that was found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Finding {
     /// How urgent it is.
     pub severity: Severity,
@@ -63,9 +65,10 @@ pub struct Finding {
 }
 
 /// What was looked at, and what was found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Diagnosis {
     /// When.
+    #[schemars(with = "Time")]
     pub at: Timestamp,
     /// How far ahead, in days.
     pub within_days: u32,

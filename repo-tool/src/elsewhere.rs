@@ -12,6 +12,7 @@ use metadata_schema::json::{Fields, Json};
 use metadata_schema::key::{Family, PublicKey, ml_dsa_message};
 use metadata_schema::name::RoleName;
 use metadata_schema::time::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::audit::{self, Action, Deed};
@@ -19,13 +20,15 @@ use crate::authority::{ballots, signer_name, staged_version};
 use crate::error::{Error, Result};
 use crate::event::EventId;
 use crate::repository::{Repository, State};
+use crate::schema::words::Sha256;
 use crate::sign::is_online;
 use crate::staged::write_signature;
 
 /// What is to be signed elsewhere, for one role.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ToSign {
     /// The event that it is of.
+    #[schemars(with = "Option<Sha256>")]
     pub event: Option<EventId>,
     /// The role.
     pub role: String,
@@ -42,8 +45,10 @@ pub struct ToSign {
     /// Name of the file with the bytes to be signed.
     pub file: String,
     /// SHA-256 of the canonical form of the role, which the event and its signers name.
+    #[schemars(with = "Sha256")]
     pub sha256: Sha256Digest,
     /// SHA-256 of the file: another one if the scheme signs a digest.
+    #[schemars(with = "Sha256")]
     pub file_sha256: Sha256Digest,
     /// The command by which `openssl` would sign it with a private key in `KEY.pem`.
     pub openssl: String,
@@ -52,13 +57,14 @@ pub struct ToSign {
 }
 
 /// A signature that was taken.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Imported {
     /// The role.
     pub role: String,
     /// Its version.
     pub version: u64,
     /// SHA-256 of what was signed.
+    #[schemars(with = "Sha256")]
     pub sha256: Sha256Digest,
     /// Whose.
     pub holder: String,

@@ -11,6 +11,7 @@ use metadata_schema::name::TargetPath;
 use metadata_schema::release::Product;
 use metadata_schema::roles::TargetFile;
 use metadata_schema::time::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::assemble::target_file_path;
@@ -31,7 +32,7 @@ pub struct FileSource {
 }
 
 /// What was added.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct AddedFiles {
     /// Files that are new or other than before.
     pub changed: u64,

@@ -16,6 +16,7 @@ use metadata_schema::name::{RoleName, TargetPath, Version};
 use metadata_schema::roles::TargetFile;
 use metadata_schema::time::Timestamp;
 use metadata_schema::trusted::AtTargets;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::assemble::{metadata_name, target_file_path};
@@ -27,7 +28,7 @@ use crate::repository::Repository;
 use crate::walk::{self, Opened, Source};
 
 /// What was carried over.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Imported {
     /// The newest root of the old tool.
     pub old_root: u64,

@@ -3,6 +3,7 @@
 //! Read from metadata alone, without counting signatures: whoever sends or removes files by it has verified the state, or
 //! compares it with one that is.
 
+use schemars::JsonSchema;
 use std::collections::BTreeMap;
 
 use metadata_schema::digest::{Hashes, Length, Sha256Digest};
@@ -17,7 +18,9 @@ use crate::error::{Error, Result};
 
 /// When a file is sent: what is named comes before what names it, so that whoever reads meanwhile sees the old state or
 /// the new one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Phase {

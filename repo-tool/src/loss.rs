@@ -14,10 +14,12 @@ mod thief;
 use device_pki::TrustAnchor;
 use metadata_schema::name::RoleName;
 use metadata_schema::time::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::error::Result;
 use crate::repository::Repository;
+use crate::schema::words::Time;
 
 pub use devices::Devices;
 pub use recovery::Step;
@@ -36,7 +38,7 @@ pub struct Loss {
 }
 
 /// What follows from a loss.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct LossPlan {
     /// Role by role, what can still be signed.
     pub roles: Vec<RoleLoss>,
@@ -49,7 +51,7 @@ pub struct LossPlan {
 }
 
 /// A role after a loss.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct RoleLoss {
     /// The role.
     pub role: String,
@@ -68,6 +70,7 @@ pub struct RoleLoss {
     /// Whether a thief has enough keys.
     pub thief_can_sign: bool,
     /// When what is published expires.
+    #[schemars(with = "Option<Time>")]
     pub expires: Option<Timestamp>,
 }
 

@@ -9,6 +9,7 @@ use metadata_schema::envelope::Signature;
 use metadata_schema::key::PublicKey;
 use metadata_schema::name::RoleName;
 use metadata_schema::time::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::audit::{self, Action, Joined};
@@ -16,6 +17,7 @@ use crate::authority::{ballots, signer_name};
 use crate::error::{Error, Result};
 use crate::event::EventId;
 use crate::repository::{Repository, State};
+use crate::schema::words::Sha256;
 use crate::sign::is_online;
 use crate::staged::{SignatureFile, write_signature};
 use source::Found;
@@ -24,9 +26,10 @@ pub use event::{Difference, Draft, OtherEvent};
 pub use source::Offer;
 
 /// What came of a merge.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct MergeReport {
     /// The event that is staged here.
+    #[schemars(with = "Option<Sha256>")]
     pub event: Option<EventId>,
     /// Signatures that were taken.
     pub added: Vec<Taken>,
@@ -41,7 +44,7 @@ pub struct MergeReport {
 }
 
 /// A signature that fits.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Taken {
     /// The role.
     pub role: String,
@@ -52,7 +55,7 @@ pub struct Taken {
 }
 
 /// A signature that does not fit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Refused {
     /// Where it came from.
     pub source: String,

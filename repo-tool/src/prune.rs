@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 use metadata_schema::limits::Limits;
 use metadata_schema::time::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
@@ -18,6 +19,7 @@ use crate::inventory::Inventory;
 use crate::push::TIMESTAMP;
 use crate::remote::{FolderRemote, Found, Remote};
 use crate::repository::Repository;
+use crate::schema::words::Time;
 
 use history::History;
 
@@ -34,7 +36,7 @@ pub struct PruneOptions {
 }
 
 /// What was removed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Pruned {
     /// Whether it was only said what would be removed.
     pub dry_run: bool,
@@ -45,11 +47,12 @@ pub struct Pruned {
     /// How many more nothing leads to, whose grace time has not ended.
     pub waiting: usize,
     /// When the first of them may go.
+    #[schemars(with = "Option<Time>")]
     pub next: Option<Timestamp>,
 }
 
 /// A file that nothing led to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct RemovedFile {
     /// Where it was.
     pub place: String,
@@ -58,6 +61,7 @@ pub struct RemovedFile {
     /// Its length.
     pub bytes: u64,
     /// Since when nothing led to it.
+    #[schemars(with = "Time")]
     pub since: Timestamp,
 }
 

@@ -7,19 +7,17 @@
 //!
 //! Whatever it is interrupted by, running it again goes on.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
-use std::io;
-use std::path::Path;
+mod targets;
+
+use schemars::JsonSchema;
+use std::collections::BTreeMap;
 
 use device_pki::durable;
 use metadata_schema::digest::{Length, Sha256Digest};
 use metadata_schema::envelope::Envelope;
 use metadata_schema::json::Object;
 use metadata_schema::name::{RoleName, TargetPath, Version};
-use metadata_schema::roles::{
-    Role as _, Snapshot, TargetFile, Targets, Timestamp as TimestampRole,
-};
+use metadata_schema::roles::{Role as _, Snapshot, Targets, Timestamp as TimestampRole};
 use metadata_schema::time::Timestamp;
 
 use crate::assemble::{meta_file, metadata_name, sign_role, target_file_path};
@@ -29,11 +27,11 @@ use crate::error::{Error, Result};
 use crate::layout::PKI_ROLE;
 use crate::repository::{Repository, State};
 use crate::sign::is_online;
+use crate::staged;
 use crate::walk::{self, DeviceTrust, Folder, Overlay, Scope, Source as _};
-use crate::{digests, staged};
 
 /// What was published.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, JsonSchema)]
 pub struct Publication {
     /// Roles and their new versions, in the order of writing; empty if everything was published already.
     pub roles: Vec<(String, u64)>,
@@ -317,68 +315,6 @@ impl Repository {
             .into_iter()
             .map(|(role, version)| (role.to_string(), version.number()))
             .collect())
-    }
-
-    /// Moves the target files that staged roles name to where they are served from. What earlier drafts left is not
-    /// published.
-    fn move_targets(&self, state: &State, checked: bool) -> Result<Vec<String>> {
-        let targets = RoleName::targets();
-        let top = state.staged.targets.iter().map(|role| (&targets, role));
-        let named = state.staged.delegated.iter().chain(top);
-        let mut moved = Vec::new();
-        let mut folders = BTreeSet::new();
-        let named =
-            named.flat_map(|(role, targets)| targets.targets.iter().map(move |t| (role, t)));
-        for (role, (path, file)) in named {
-            let relative = target_file_path(&TargetPath::new(path)?, &file.hashes);
-            let from = self.layout.staged_targets().join(&relative);
-            if !from.exists() && !from.is_symlink() {
-                continue;
-            }
-            let to = self.layout.targets().join(&relative);
-            if let Some(folder) = to.parent() {
-                durable::create_dir_durable(folder, 0o755)?;
-                folders.insert(folder.to_owned());
-            }
-            self.move_file(&from, &to, checked.then_some((role, file)))?;
-            moved.push(relative);
-        }
-        for folder in folders {
-            durable::sync_folder(&folder)?;
-        }
-        moved.sort();
-        Ok(moved)
-    }
-
-    /// Moves one file to where it is served from, if it is a file and the one that the metadata names. Its bytes reach the
-    /// disk before its name does.
-    fn move_file(
-        &self,
-        from: &Path,
-        to: &Path,
-        expected: Option<(&RoleName, &TargetFile)>,
-    ) -> Result<()> {
-        let metadata = from
-            .symlink_metadata()
-            .map_err(|e| Error::io("look at", from, e))?;
-        if !metadata.is_file() {
-            let why = io::Error::other("it is a link or a folder, expected a file");
-            return Err(Error::io("publish", from, why));
-        }
-        if let Some((role, file)) = expected {
-            digests::check_file(from, role, Length::Exactly(file.length), &file.hashes)?;
-        }
-        File::open(from)
-            .and_then(|file| file.sync_all())
-            .map_err(|e| Error::io("sync", from, e))?;
-        match fs::rename(from, to) {
-            Err(e) if e.kind() == io::ErrorKind::CrossesDevices => {
-                let bytes = durable::read_bounded(from, self.settings.max_image_bytes)?;
-                durable::write(to, &bytes, durable::PUBLIC)?;
-                Ok(durable::remove_durable(from)?)
-            }
-            other => other.map_err(|e| Error::io("move into place", to, e)),
-        }
     }
 }
 

@@ -13,6 +13,7 @@ use metadata_schema::MetadataError;
 use metadata_schema::limits::Limits;
 use metadata_schema::name::RoleName;
 use metadata_schema::time::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
@@ -37,7 +38,7 @@ pub struct PushOptions {
 }
 
 /// What was sent.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Pushed {
     /// Where to.
     pub to: String,
@@ -52,7 +53,7 @@ pub struct Pushed {
 }
 
 /// A file that was sent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct SentFile {
     /// Its path below the published folder.
     pub path: String,

@@ -1,5 +1,6 @@
 //! New keys for the roles that machines sign, and new versions of what is about to expire.
 
+use schemars::JsonSchema;
 use std::num::NonZeroU32;
 
 use device_pki::{Entropy, KeyAlgorithm, KeyPair, KeySource, Protection, SigningKey, durable};
@@ -18,7 +19,7 @@ use crate::signers::drop_unused;
 use crate::staged::stage;
 
 /// An online role whose key changes.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, JsonSchema)]
 pub struct OnlineRotation {
     /// The role.
     pub role: String,

@@ -9,6 +9,7 @@ mod manifest;
 mod roles;
 pub(crate) mod words;
 
+pub use answers::PublishAnswer;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 

@@ -4,6 +4,7 @@ use metadata_schema::digest::Sha256Digest;
 use metadata_schema::name::{RoleName, TargetPath, Version};
 use metadata_schema::roles::TargetFile;
 use metadata_schema::time::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::authority::{staged_version, voided};
@@ -11,18 +12,20 @@ use crate::describe::{self, SmallFiles};
 use crate::error::Result;
 use crate::event::EventId;
 use crate::repository::{Repository, State};
+use crate::schema::words::{Sha256, Time};
 
 /// A staged event.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Event {
     /// The name of the event; none if nothing is staged.
+    #[schemars(with = "Option<Sha256>")]
     pub id: Option<EventId>,
     /// What changes, by role.
     pub changes: Vec<Change>,
 }
 
 /// What changes in one role.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Change {
     /// The role.
     pub role: String,
@@ -31,8 +34,10 @@ pub struct Change {
     /// The version that is staged.
     pub to_version: u64,
     /// When it will expire.
+    #[schemars(with = "Time")]
     pub expires: Timestamp,
     /// SHA-256 of the bytes that are signed: two signers who read the same digest sign the same.
+    #[schemars(with = "Sha256")]
     pub sha256: Sha256Digest,
     /// What changes, in sentences.
     pub lines: Vec<String>,

@@ -4,23 +4,26 @@ use device_pki::SigningKey;
 use metadata_schema::digest::Sha256Digest;
 use metadata_schema::name::RoleName;
 use metadata_schema::time::Timestamp;
+use schemars::JsonSchema;
 
 use crate::assemble::signature;
 use crate::audit::{self, Action};
 use crate::authority::{Ballot, ballots};
 use crate::error::{Error, Result};
 use crate::repository::{Repository, State};
+use crate::schema::words::Sha256;
 use crate::show::Event;
 use crate::staged::write_signature;
 
 /// What a key has signed.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, JsonSchema)]
 pub struct SignedRole {
     /// The role.
     pub role: String,
     /// Its version.
     pub version: u64,
     /// SHA-256 of the bytes that the signature covers.
+    #[schemars(with = "Sha256")]
     pub sha256: Sha256Digest,
     /// Whether the same signature was there already.
     pub repeated: bool,

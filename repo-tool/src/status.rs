@@ -13,6 +13,7 @@ use metadata_schema::name::RoleName;
 use metadata_schema::roles::Common;
 use metadata_schema::threshold::{Tally, tally};
 use metadata_schema::time::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::audit::Head;
@@ -21,12 +22,14 @@ use crate::error::Result;
 use crate::event::EventId;
 use crate::keyholder::{certificate_of, holder_name};
 use crate::repository::{Repository, State};
+use crate::schema::words::{Sha256, Time};
 use crate::sign::is_online;
 
 /// How an event and the repository stand.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Status {
     /// The event; none if nothing is staged.
+    #[schemars(with = "Option<Sha256>")]
     pub event: Option<EventId>,
     /// Staged roles.
     pub staged: Vec<StagedRole>,
@@ -41,7 +44,7 @@ pub struct Status {
 }
 
 /// A staged role and its signatures.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct StagedRole {
     /// The role.
     pub role: String,
@@ -52,7 +55,7 @@ pub struct StagedRole {
 }
 
 /// A group of people of whom a threshold must sign.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Group {
     /// The metadata that names the group.
     pub by: &'static str,
@@ -67,13 +70,14 @@ pub struct Group {
 }
 
 /// Somebody who may sign.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Signer {
     /// Name, from the certificate.
     pub name: String,
     /// Id of the key.
     pub key: String,
     /// Until when the certificate is valid.
+    #[schemars(with = "Option<Time>")]
     pub certificate_until: Option<Timestamp>,
     /// Whether they have signed.
     pub state: Signed,
@@ -82,7 +86,7 @@ pub struct Signer {
 }
 
 /// Whether somebody has signed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Signed {
@@ -93,21 +97,23 @@ pub enum Signed {
     /// Yes, and it does not count.
     Refused(String),
     /// An earlier draft, which was replaced: they have to sign again.
-    Earlier(Sha256Digest),
+    Earlier(#[schemars(with = "Sha256")] Sha256Digest),
 }
 
 /// When a published role expires.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Expiry {
     /// The role; `PRODUCT~*` for the bins of a product, of which the first to expire counts.
     pub role: String,
     /// Its version.
     pub version: u64,
     /// When it expires.
+    #[schemars(with = "Time")]
     pub expires: Timestamp,
     /// Seconds until then; negative if it has.
     pub seconds_left: i64,
     /// When work on the next version should begin.
+    #[schemars(with = "Time")]
     pub begin: Timestamp,
     /// Whether that time has come.
     pub due: bool,

@@ -2,6 +2,7 @@
 
 use metadata_schema::name::RoleName;
 use metadata_schema::time::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::audit::{self, Action};
@@ -9,12 +10,14 @@ use crate::authority::{signer_name, staged_version};
 use crate::error::{Error, Result};
 use crate::event::EventId;
 use crate::repository::Repository;
+use crate::schema::words::Sha256;
 use crate::staged;
 
 /// What was thrown away.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Dropped {
     /// The event before.
+    #[schemars(with = "Option<Sha256>")]
     pub event: Option<EventId>,
     /// Roles, and the versions that were staged.
     pub roles: Vec<(String, u64)>,

@@ -36,6 +36,13 @@ pub enum DiffError {
         #[source]
         source: io::Error,
     },
+    /// Where frames wait could not be written or read.
+    #[error("cannot keep frames until the last one is known")]
+    Spool {
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// A stream could not be compressed.
     #[error("cannot compress a frame")]
     Compress {
@@ -63,7 +70,9 @@ impl DiffError {
         match self {
             Self::Option { .. } => "choose a value within the range",
             Self::Read { .. } => "check that the image can be read",
-            Self::Write { .. } => "check the space where the payload is written",
+            Self::Write { .. } | Self::Spool { .. } => {
+                "check the space where the payload is written"
+            }
             Self::Compress { .. } | Self::Index { .. } => {
                 "build on a machine with more memory, or publish a full payload"
             }

@@ -8,6 +8,7 @@ use crate::diff::encode::{Encoder, zero};
 use crate::diff::options::{Counter, DiffOptions};
 use crate::diff::runs::is_zero;
 use crate::diff::seal::{Images, Unlinked, seal};
+use crate::diff::spool::{Spool, Spooled};
 use crate::diff::{Built, DiffError, DiffProgress, DiffStage};
 use crate::digest::Running;
 use crate::expectation::ImageId;
@@ -15,21 +16,26 @@ use crate::limits::MAX_RUN_OUTPUT;
 
 /// Makes the full payload of the image that `new` reads, and writes it to `to`.
 ///
-/// Memory holds two frames per thread and all encoded frames, that is the payload: it is sealed from its end.
+/// A payload is sealed from its end, so the encoded frames wait in `spool`, which takes as many bytes as the payload has. Memory holds
+/// two frames for each thread, and 52 bytes for every frame of the image.
 ///
 /// # Errors
-/// [`DiffError::Option`] for an option out of its range, [`DiffError::Read`] and [`DiffError::Write`] if
+/// [`DiffError::Option`] for an option out of its range, [`DiffError::Read`], [`DiffError::Spool`] and [`DiffError::Write`] if
 /// one of the streams fails, [`DiffError::Compress`] if memory does not suffice.
 pub fn full(
     new: &mut dyn Read,
     options: &DiffOptions,
+    spool: &mut dyn Spool,
     to: &mut dyn Write,
     progress: &(dyn Fn(DiffProgress) + Sync),
 ) -> Result<Built, DiffError> {
     options.check()?;
     let counter = Counter::new(DiffStage::Compress, 0, progress);
     let mut digest = Running::new();
-    let mut frames = Frames::default();
+    let mut frames = Frames {
+        done: Spooled::new(spool)?,
+        zeros: 0,
+    };
     let batch = rayon::current_num_threads().saturating_mul(2);
     loop {
         let pieces = read_batch(new, options.frame_output, batch, &mut digest)?;
@@ -45,13 +51,15 @@ pub fn full(
                 frame
             })
             .collect::<Result<Vec<_>, _>>()?;
-        encoded.into_iter().for_each(|frame| frames.push(frame));
+        for frame in encoded {
+            frames.push(frame)?;
+        }
     }
     let images = Images {
         old: None,
         new: ImageId::from_running(&digest),
     };
-    seal(frames.end(), images, options, to, progress)
+    seal(frames.end()?, images, options, to, progress)
 }
 
 /// A piece of the image, encoded on its own.
@@ -70,37 +78,38 @@ impl Literal {
 }
 
 /// Frames so far; zeros are kept back, to be one frame with the zeros behind them.
-#[derive(Default)]
-struct Frames {
-    done: Vec<Unlinked>,
+struct Frames<'a> {
+    done: Spooled<'a>,
     zeros: u64,
 }
 
-impl Frames {
-    fn push(&mut self, literal: Literal) {
+impl<'a> Frames<'a> {
+    fn push(&mut self, literal: Literal) -> Result<(), DiffError> {
         match literal {
             Literal::Zeros(more) => {
                 if self.zeros.saturating_add(more) > MAX_RUN_OUTPUT {
-                    self.put_zeros();
+                    self.put_zeros()?;
                 }
                 self.zeros = self.zeros.saturating_add(more);
+                Ok(())
             }
             Literal::Frame(frame) => {
-                self.put_zeros();
-                self.done.push(frame);
+                self.put_zeros()?;
+                self.done.push(&frame)
             }
         }
     }
 
-    fn put_zeros(&mut self) {
-        if self.zeros > 0 {
-            self.done.push(zero(std::mem::take(&mut self.zeros)));
+    fn put_zeros(&mut self) -> Result<(), DiffError> {
+        match std::mem::take(&mut self.zeros) {
+            0 => Ok(()),
+            zeros => self.done.push(&zero(zeros)),
         }
     }
 
-    fn end(mut self) -> Vec<Unlinked> {
-        self.put_zeros();
-        self.done
+    fn end(mut self) -> Result<Spooled<'a>, DiffError> {
+        self.put_zeros()?;
+        Ok(self.done)
     }
 }
 

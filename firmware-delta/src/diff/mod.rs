@@ -19,6 +19,7 @@ mod options;
 mod plan;
 mod runs;
 mod seal;
+mod spool;
 mod streams;
 
 use std::io::Write;
@@ -32,6 +33,7 @@ use options::Counter;
 pub use options::{DiffOptions, DiffProgress, DiffStage, StreamCodec};
 pub use seal::Built;
 use seal::Images;
+pub use spool::Spool;
 
 use crate::expectation::ImageId;
 
@@ -84,7 +86,7 @@ pub fn diff(
         )
         .collect::<Result<Vec<_>, _>>()?;
     seal::seal(
-        frames.into_iter().flatten().collect(),
+        frames.into_iter().flatten().collect::<Vec<_>>(),
         Images {
             old: Some(ids.0),
             new: ids.1,

@@ -1,5 +1,6 @@
 //! Chains encoded frames from the last to the first, and writes the payload.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use crate::chain::Link;
@@ -60,28 +61,54 @@ impl Unlinked {
     }
 }
 
-/// Writes the payload of `frames`. They are all held until the first one is known, for its digest is in the header.
+/// Encoded frames, in their order.
+pub(super) trait Bodies {
+    /// How many there are.
+    fn count(&self) -> usize;
+    /// What a reader needs for all of them.
+    fn codecs(&self) -> Codecs;
+    /// The bytes of one of them.
+    fn body(&mut self, index: usize) -> Result<Cow<'_, [u8]>, DiffError>;
+}
+
+impl Bodies for Vec<Unlinked> {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn codecs(&self) -> Codecs {
+        let codecs = self.iter().map(|frame| frame.codecs);
+        codecs.fold(Codecs::STORED, Codecs::with)
+    }
+
+    fn body(&mut self, index: usize) -> Result<Cow<'_, [u8]>, DiffError> {
+        let frame = self.get(index).ok_or(DiffError::TooLong)?;
+        Ok(Cow::Borrowed(&frame.body))
+    }
+}
+
+/// Writes the payload of `frames`, reading them twice: from the last to the first for the links, whose first one is in the
+/// header, and then from the first to the last.
 pub(super) fn seal(
-    frames: Vec<Unlinked>,
+    mut frames: impl Bodies,
     images: Images,
     options: &DiffOptions,
     to: &mut dyn Write,
     progress: &(dyn Fn(DiffProgress) + Sync),
 ) -> Result<Built, DiffError> {
-    let count = u64::try_from(frames.len()).map_err(|_| DiffError::TooLong)?;
+    let count = u64::try_from(frames.count()).map_err(|_| DiffError::TooLong)?;
     let mut length = u64::try_from(HEADER_LEN).map_err(|_| DiffError::TooLong)?;
     let mut next = Link::END;
-    let mut sealed = Vec::with_capacity(frames.len());
-    let mut codecs = Codecs::STORED;
-    for frame in frames.into_iter().rev() {
-        let bytes = linked(&next, &frame.body);
+    // Each frame's link, the last frame's first.
+    let mut links = Vec::with_capacity(frames.count());
+    for index in (0..frames.count()).rev() {
+        let bytes = linked(&next, &frames.body(index)?);
+        links.push(next);
         next = Link::to(&bytes).ok_or(DiffError::TooLong)?;
         length = length.saturating_add(next.length.into());
-        sealed.push(bytes);
-        codecs = codecs.with(frame.codecs);
     }
     let header = Header {
-        codecs,
+        codecs: frames.codecs(),
         frame_output: options.frame_output,
         frames: count,
         payload_length: length,
@@ -102,8 +129,8 @@ pub(super) fn seal(
     let failed = |source| DiffError::Write { source };
     sink.write(&head_bytes).map_err(failed)?;
     counter.add(head_bytes.len());
-    // Taken from the back, which is the front of the payload, and freed one by one.
-    while let Some(frame) = sealed.pop() {
+    for (index, link) in links.iter().rev().enumerate() {
+        let frame = linked(link, &frames.body(index)?);
         sink.write(&frame).map_err(failed)?;
         counter.add(frame.len());
     }

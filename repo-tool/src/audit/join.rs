@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use device_pki::durable;
 use metadata_schema::digest::Sha256Digest;
 use metadata_schema::time::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::line::{Action, Deed, Fork, Line};
@@ -15,7 +16,7 @@ use crate::layout::Layout;
 use crate::repository::Repository;
 
 /// What became of the log of another copy.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "how")]
 #[non_exhaustive]
 pub enum Joined {

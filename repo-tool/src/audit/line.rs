@@ -5,13 +5,16 @@ use metadata_schema::digest::Sha256Digest;
 use metadata_schema::key::KeyId;
 use metadata_schema::name::RoleName;
 use metadata_schema::time::Timestamp;
+use schemars::JsonSchema;
+
+use crate::schema::words::{Sha256, Time};
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// Most roles that a line lists: a repository in hashed bins may stage thousands. The event's id covers all of them.
 const MAX_ROLES: usize = 64;
 
 /// What was done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Action {
@@ -37,7 +40,7 @@ pub enum Action {
 }
 
 /// A role that something was done to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RoleLine {
     /// The role.
     pub role: String,
@@ -49,6 +52,7 @@ pub struct RoleLine {
         skip_serializing_if = "Option::is_none",
         deserialize_with = "digest_or_none"
     )]
+    #[schemars(with = "Option<Sha256>")]
     pub sha256: Option<Sha256Digest>,
     /// Whose signatures.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -56,7 +60,7 @@ pub struct RoleLine {
 }
 
 /// Somebody who signed: as the certificate says it, which the metadata carries for the key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SignerLine {
     /// Id of the key.
     pub key: String,
@@ -72,6 +76,7 @@ pub struct SignerLine {
         skip_serializing_if = "Option::is_none",
         deserialize_with = "digest_or_none"
     )]
+    #[schemars(with = "Option<Sha256>")]
     pub certificate: Option<Sha256Digest>,
 }
 
@@ -91,7 +96,7 @@ pub struct Deed {
 }
 
 /// The log of another copy, which went on after a line that both have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Fork {
     /// The last line that both have; 0 if none.
     pub after: u64,
@@ -99,15 +104,17 @@ pub struct Fork {
     pub lines: u64,
     /// SHA-256 of the last of them.
     #[serde(deserialize_with = "digest")]
+    #[schemars(with = "Sha256")]
     pub sha256: Sha256Digest,
 }
 
 /// A line of the log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Line {
     /// Its number: the first is 1.
     pub n: u64,
     /// When it was done, by the clock of the machine.
+    #[schemars(with = "Time")]
     pub at: Timestamp,
     /// What was done.
     pub action: Action,
@@ -131,6 +138,7 @@ pub struct Line {
     pub note: Option<String>,
     /// SHA-256 of the line before, without its line feed; 64 zeros in the first line.
     #[serde(deserialize_with = "digest")]
+    #[schemars(with = "Sha256")]
     pub prev: Sha256Digest,
 }
 

@@ -7,11 +7,13 @@ use std::path::Path;
 use device_pki::durable;
 use metadata_schema::digest::Sha256Digest;
 use metadata_schema::time::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::line::{Action, Deed, Line};
 use crate::error::{Error, Result};
 use crate::layout::Layout;
+use crate::schema::words::Sha256;
 
 /// Longest line that is read or written.
 pub(super) const MAX_LINE: u64 = 256 * 1024;
@@ -21,16 +23,17 @@ pub(super) fn nothing() -> Sha256Digest {
 }
 
 /// Where a log ends: whoever notes it can tell later whether anything before it was changed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Head {
     /// Number of lines.
     pub lines: u64,
     /// SHA-256 of the last line.
+    #[schemars(with = "Sha256")]
     pub sha256: Sha256Digest,
 }
 
 /// A log whose chain holds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Trail {
     /// Its lines.
     pub lines: Vec<Line>,

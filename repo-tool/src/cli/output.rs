@@ -9,6 +9,7 @@ use std::error::Error as _;
 use std::io::Write as _;
 
 use repo_tool::Error;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Where answers go, and in which form.
@@ -18,8 +19,12 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// The answer: as JSON if that was asked for, or else these lines.
-    pub(crate) fn answer(self, value: &impl Serialize, lines: impl FnOnce() -> Vec<String>) {
+    /// The answer: as JSON if that was asked for, or else these lines. Whatever is answered has a schema.
+    pub(crate) fn answer(
+        self,
+        value: &(impl Serialize + JsonSchema),
+        lines: impl FnOnce() -> Vec<String>,
+    ) {
         let text = if self.json {
             json(value)
         } else {

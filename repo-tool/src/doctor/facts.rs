@@ -3,10 +3,13 @@
 use std::path::PathBuf;
 
 use metadata_schema::time::Timestamp;
+use schemars::JsonSchema;
+
+use crate::schema::words::Time;
 use serde::Serialize;
 
 /// Everything that the rules judge.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Facts {
     /// Published roles.
     pub roles: Vec<RoleFact>,
@@ -23,19 +26,21 @@ pub struct Facts {
     /// Roles that are staged.
     pub staged: Vec<StagedFact>,
     /// When the newest published file was issued.
+    #[schemars(with = "Option<Time>")]
     pub newest_issue: Option<Timestamp>,
     /// What devices are served, if that was asked.
     pub mirror: Option<MirrorFact>,
 }
 
 /// A published role.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct RoleFact {
     /// Its name.
     pub role: String,
     /// Its version.
     pub version: u64,
     /// When it expires.
+    #[schemars(with = "Time")]
     pub expires: Timestamp,
     /// Whether `refresh` signs it.
     pub online: bool,
@@ -44,7 +49,7 @@ pub struct RoleFact {
 }
 
 /// People of whom a threshold must sign for a role.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct GroupFact {
     /// The role.
     pub role: String,
@@ -59,7 +64,7 @@ pub struct GroupFact {
 }
 
 /// Somebody who may sign for a role.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct PersonFact {
     /// Name, from the certificate.
     pub name: String,
@@ -70,7 +75,7 @@ pub struct PersonFact {
 }
 
 /// A certificate that signatures stand on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct CertificateFact {
     /// The name in it.
     pub name: String,
@@ -79,6 +84,7 @@ pub struct CertificateFact {
     /// Who issued it.
     pub issuer: String,
     /// Until when it is valid.
+    #[schemars(with = "Time")]
     pub until: Timestamp,
     /// Whether it is a CA's.
     pub ca: bool,
@@ -89,29 +95,32 @@ pub struct CertificateFact {
 }
 
 /// A published revocation list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ListFact {
     /// The CA.
     pub issuer: String,
     /// Its number.
     pub number: u64,
     /// When it was issued.
+    #[schemars(with = "Time")]
     pub this_update: Timestamp,
     /// By when the next one is due.
+    #[schemars(with = "Time")]
     pub next_update: Timestamp,
 }
 
 /// The file of an online key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct KeyFileFact {
     /// The file.
+    #[schemars(with = "String")]
     pub path: PathBuf,
     /// Its permission bits.
     pub mode: u32,
 }
 
 /// A staged role.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct StagedFact {
     /// Its name.
     pub role: String,
@@ -120,26 +129,29 @@ pub struct StagedFact {
     /// The version that is published, 0 if none is.
     pub published: u64,
     /// When it was staged, if it says so.
+    #[schemars(with = "Option<Time>")]
     pub since: Option<Timestamp>,
     /// When what is staged would expire.
+    #[schemars(with = "Time")]
     pub expires: Timestamp,
 }
 
 /// What devices are served from elsewhere.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct MirrorFact {
     /// Where.
     pub url: String,
     /// The version of the timestamp there.
     pub timestamp: Option<u64>,
     /// When it expires.
+    #[schemars(with = "Option<Time>")]
     pub expires: Option<Timestamp>,
     /// How it stands to the folder.
     pub state: MirrorState,
 }
 
 /// How a mirror stands to the folder.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum MirrorState {

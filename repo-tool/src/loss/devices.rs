@@ -5,13 +5,14 @@ use metadata_schema::gate::When;
 use metadata_schema::name::RoleName;
 use metadata_schema::roles::Root;
 use metadata_schema::threshold::{Authority, tally};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::capacity::hands;
 use super::{Facts, Missing};
 
 /// Devices that hold one of these roots.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Devices {
     /// The first of these roots.
     pub from_root: u64,

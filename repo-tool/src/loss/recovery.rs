@@ -8,13 +8,14 @@ mod anew;
 use std::collections::{BTreeMap, BTreeSet};
 
 use metadata_schema::name::RoleName;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::missing::Fate;
 use super::{Facts, Missing, RoleLoss, is_top, of};
 
 /// One step of the way back.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Step {
     /// What for, and who does it.
     pub why: String,

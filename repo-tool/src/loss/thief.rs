@@ -4,13 +4,14 @@ use metadata_schema::gate::When;
 use metadata_schema::name::RoleName;
 use metadata_schema::threshold::Authority;
 use metadata_schema::time::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::capacity::hands;
 use super::{Facts, Missing, RoleLoss, anchor_name, of};
 
 /// What a thief can do, or cannot.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Power {
     /// In one word.
     pub reach: Reach,
@@ -19,7 +20,7 @@ pub struct Power {
 }
 
 /// What a thief can reach.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Reach {

@@ -4,19 +4,22 @@ use std::collections::BTreeSet;
 
 use metadata_schema::digest::Sha256Digest;
 use metadata_schema::name::{RoleName, Version};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::authority::{signer_name, staged_version};
 use crate::event::EventId;
 use crate::repository::State;
+use crate::schema::words::Sha256;
 use crate::staged::SignatureFile;
 
 /// Another copy with another event.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct OtherEvent {
     /// The copy.
     pub source: String,
     /// The event that is staged in it; none if nothing is.
+    #[schemars(with = "Option<Sha256>")]
     pub event: Option<EventId>,
     /// Roles whose drafts differ.
     pub differences: Vec<Difference>,
@@ -27,7 +30,7 @@ pub struct OtherEvent {
 }
 
 /// A role of which two copies have different drafts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Difference {
     /// The role.
     pub role: String,
@@ -38,11 +41,12 @@ pub struct Difference {
 }
 
 /// A draft, and who signed it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Draft {
     /// Its version.
     pub version: u64,
     /// SHA-256 of the bytes to be signed.
+    #[schemars(with = "Sha256")]
     pub sha256: Sha256Digest,
     /// Names of those who signed it.
     pub signed_by: Vec<String>,

@@ -12,6 +12,7 @@ use metadata_schema::release::{
     Rollout, Wave, Withdrawn, manifest_path,
 };
 use metadata_schema::time::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
@@ -21,7 +22,7 @@ use crate::repository::{Repository, State};
 use crate::shelf::Shelf;
 
 /// What a channel offered, and will offer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ChannelChange {
     /// The product.
     pub product: String,

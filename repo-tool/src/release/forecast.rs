@@ -2,16 +2,18 @@
 
 use metadata_schema::digest::Sha256Digest;
 use metadata_schema::release::{FirmwareVersion, ReleaseManifest};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::release::History;
+use crate::schema::words::Sha256;
 
 /// Most lines of a fleet file.
 const MAX_LINES: usize = 100_000;
 
 /// What a release costs to download.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Forecast {
     /// The product.
     pub product: String,
@@ -32,11 +34,12 @@ pub struct Forecast {
 }
 
 /// What one image costs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ImageForecast {
     /// Its slot class.
     pub slot: String,
     /// Its digest.
+    #[schemars(with = "Sha256")]
     pub sha256: Sha256Digest,
     /// Its length.
     pub bytes: u64,
@@ -47,11 +50,12 @@ pub struct ImageForecast {
 }
 
 /// What a device downloads that comes from one version.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct DeltaForecast {
     /// The version.
     pub from_version: String,
     /// Digest of that version's image.
+    #[schemars(with = "Sha256")]
     pub from_image: Sha256Digest,
     /// Bytes to download: of the delta, or of the full payload if there is none.
     pub bytes: u64,
@@ -60,7 +64,7 @@ pub struct DeltaForecast {
 }
 
 /// Why there is no delta from a version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Skipped {
@@ -73,7 +77,7 @@ pub enum Skipped {
 }
 
 /// What a device of one version downloads, all images together.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct SourceForecast {
     /// The version that it comes from.
     pub from_version: String,
@@ -84,7 +88,7 @@ pub struct SourceForecast {
 }
 
 /// How a device comes from its version to a release.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Way {
@@ -101,7 +105,7 @@ pub enum Way {
 }
 
 /// What a release costs a whole fleet.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FleetForecast {
     /// Devices in all.
     pub devices: u64,
@@ -118,7 +122,7 @@ pub struct FleetForecast {
 }
 
 /// The devices of one version.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FleetRow {
     /// How many they are.
     pub devices: u64,

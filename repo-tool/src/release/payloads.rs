@@ -152,8 +152,11 @@ impl Workshop<'_> {
             let kept = &job.image.kept;
             let file = File::open(kept).map_err(|e| Error::io("open", kept, e))?;
             let mut file = BufReader::with_capacity(1 << 20, file);
+            let folder = kept.parent().unwrap_or(kept);
+            let mut spool = tempfile::tempfile_in(folder)
+                .map_err(|e| Error::io("make a file in", folder, e))?;
             let made = self.write(&job.path, |to, progress| {
-                firmware_delta::full(&mut file, &options, to, progress)
+                firmware_delta::full(&mut file, &options, &mut spool, to, progress)
             });
             return made.map(Ok);
         };

@@ -1,5 +1,6 @@
 //! People by name, in the metadata that authorises them.
 
+use schemars::JsonSchema;
 use std::collections::BTreeSet;
 
 use metadata_schema::gate::Certificates;
@@ -13,12 +14,13 @@ use super::{authority, signed_roles};
 use crate::error::Result;
 use crate::keyholder::{certificate_of, holder_name};
 use crate::repository::Repository;
+use crate::schema::words::Time;
 
 /// Fewest digits of a key id that name a key.
 const SHORTEST_ID: usize = 8;
 
 /// A role and the people who sign it.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, JsonSchema)]
 pub struct ListedRole {
     /// The role.
     pub role: String,
@@ -29,7 +31,7 @@ pub struct ListedRole {
 }
 
 /// Somebody who signs a role.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, JsonSchema)]
 pub struct ListedSigner {
     /// Name, from the certificate.
     pub name: String,
@@ -38,6 +40,7 @@ pub struct ListedSigner {
     /// The family of its algorithm.
     pub algorithm: Option<&'static str>,
     /// Until when the certificate is valid.
+    #[schemars(with = "Option<Time>")]
     pub certificate_until: Option<Timestamp>,
 }
 

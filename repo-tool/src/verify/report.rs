@@ -9,15 +9,17 @@ use metadata_schema::release::ReleaseManifest;
 use metadata_schema::roles::{Common, Root};
 use metadata_schema::threshold::{Authority, tally};
 use metadata_schema::time::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::assemble::metadata_name;
 use crate::error::Result;
 use crate::keyholder::holder_name;
+use crate::schema::words::{Sha256, Time};
 use crate::walk::{self, Arrived, Source};
 
 /// Everything that was verified.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Report {
     /// Root, timestamp, snapshot, targets, then the delegated roles.
     pub roles: Vec<RoleReport>,
@@ -30,13 +32,14 @@ pub struct Report {
 }
 
 /// A role that was verified.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct RoleReport {
     /// The role.
     pub role: String,
     /// Its version.
     pub version: u64,
     /// When it expires.
+    #[schemars(with = "Time")]
     pub expires: Timestamp,
     /// Whose signatures count.
     pub signers: Vec<String>,
@@ -45,7 +48,7 @@ pub struct RoleReport {
 }
 
 /// A release that was verified.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ReleaseReport {
     /// The product.
     pub product: String,
@@ -60,13 +63,14 @@ pub struct ReleaseReport {
 }
 
 /// A payload that was verified.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct PayloadReport {
     /// The slot class of its image.
     pub slot: String,
     /// Its target path.
     pub path: String,
     /// The image that a delta starts from.
+    #[schemars(with = "Option<Sha256>")]
     pub from_image: Option<Sha256Digest>,
     /// Its length.
     pub bytes: u64,

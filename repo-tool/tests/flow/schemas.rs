@@ -9,11 +9,15 @@ use metadata_schema::envelope::Envelope;
 use metadata_schema::name::RoleName;
 use metadata_schema::release::ReleaseManifest;
 use metadata_schema::roles::{Role, Root, Snapshot, Targets, Timestamp};
-use repo_tool::schema::{document, documents};
-use repo_tool::{Archive, silent};
+use repo_tool::remote::FolderRemote;
+use repo_tool::schema::{PublishAnswer, document, documents};
+use repo_tool::{
+    Archive, DoctorOptions, PruneOptions, PushOptions, Repository, VerifyOptions, silent,
+};
+use serde::Serialize;
 use serde_json::Value;
 
-use crate::support::{World, image, later, now, release, sign_and_publish};
+use crate::support::{Person, World, image, later, now, product, release, sign_and_publish};
 
 /// Set to write the schemas instead of comparing them.
 const UPDATE: &str = "UPDATE_SCHEMAS";
@@ -213,7 +217,7 @@ const MAY_BE_MISSING: [&str; 4] = [
 #[test]
 #[ignore = "needs the validator from PyPI: run by tests/peers"]
 fn answers_and_shared_files_keep_to_their_schemas() {
-    let (world, repository, [alice, ..]) = World::published();
+    let (world, repository, [alice, bob, _]) = World::published();
     repository
         .stage_release(&release("1.0.0", &image(1)), now(), &silent)
         .unwrap();
@@ -240,9 +244,97 @@ fn answers_and_shared_files_keep_to_their_schemas() {
         "answer-releases",
         serde_json::to_value(archive.offers(now()).unwrap()).unwrap(),
     ));
+    documents.extend(answers_of_a_year(world, &repository, [&alice, &bob]));
     for ((name, _), complaint) in documents.iter().zip(judge(&documents)) {
         assert_eq!(complaint, "", "{name}");
     }
     let wrong = ("answer-history", serde_json::json!({"entries": [{}]}));
     assert_ne!(judge(&[wrong]), [""]);
+}
+
+/// What commands say while the staged release is published, pushed, and looked at.
+fn answers_of_a_year(
+    world: World,
+    repository: &Repository,
+    [alice, bob]: [&Person; 2],
+) -> Vec<(&'static str, Value)> {
+    fn answer<T: Serialize>(
+        name: &'static str,
+        answer: repo_tool::Result<T>,
+    ) -> (&'static str, Value) {
+        (name, serde_json::to_value(answer.unwrap()).unwrap())
+    }
+    let copy = tempfile::tempdir().unwrap();
+    let offer = repo_tool::Offer::Path(repository.layout().folder().to_owned());
+    let mirror = FolderRemote::new(copy.path());
+    let loss = repo_tool::loss::Loss {
+        stolen: vec!["Alice".to_owned()],
+        ..repo_tool::loss::Loss::default()
+    };
+    let crl = world.crl(1, &[]);
+    let options = VerifyOptions::new(world.anchor());
+    let thirty_days = DoctorOptions {
+        within_days: 30,
+        named: "repo".to_owned(),
+    };
+    let a_month = PruneOptions {
+        grace_days: 30,
+        dry_run: true,
+    };
+    let mut said = vec![
+        answer("answer-show", repository.show()),
+        answer("answer-status", repository.status(now())),
+        answer("answer-merge", repository.merge(&[offer], now())),
+        answer(
+            "answer-sign",
+            repository.sign_shown(&bob.key, now(), &mut |_| Ok(())),
+        ),
+    ];
+    said.push(answer(
+        "answer-publish",
+        repository.publish(now()).map(|publication| PublishAnswer {
+            publication,
+            pushed: None,
+        }),
+    ));
+    let push = repository.push(&mirror, &PushOptions::default(), now(), &silent);
+    said.push(answer("answer-push", push));
+    let second = repository.stage_release(&release("1.1.0", &image(2)), now(), &silent);
+    said.push(answer("answer-add-release", second));
+    let lists = [("a".to_owned(), crl.der().to_vec())];
+    said.push(answer(
+        "answer-add-crl",
+        repository.add_crls_of(&lists, &[], now()),
+    ));
+    sign_and_publish(repository, &[alice, bob], now());
+    let paused = repository.pause(
+        &product("router-x"),
+        &"stable".parse().unwrap(),
+        true,
+        now(),
+    );
+    said.push(answer("answer-channel", paused));
+    said.push(answer(
+        "answer-unstage",
+        repository.unstage(&[], true, now()),
+    ));
+    said.push(answer(
+        "answer-verify",
+        repo_tool::verify(world.folder.path(), &options, now(), &silent),
+    ));
+    said.push(answer(
+        "answer-doctor",
+        repository.doctor(&thirty_days, now()),
+    ));
+    said.push(answer("answer-audit", repository.audit()));
+    said.push(answer("answer-signers", repository.signers()));
+    said.push(answer(
+        "answer-plan-loss",
+        repository.plan_loss(&loss, now()),
+    ));
+    said.push(answer(
+        "answer-prune",
+        repository.prune(None, &a_month, later(90)),
+    ));
+    said
 }

@@ -43,7 +43,8 @@ impl KeysArgs {
             KeysCommand::List { module } => {
                 let module = module.map(|path| std::path::absolute(&path).unwrap_or(path));
                 let tokens = token::list(module.as_deref())?;
-                context.output.answer(&tokens, || lines(&tokens));
+                let answer = serde_json::to_value(&tokens).unwrap_or_default();
+                context.output.answer(&answer, || lines(&tokens));
                 Ok(())
             }
             KeysCommand::Public {

@@ -1,9 +1,9 @@
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Read as _, Write as _};
+use std::io::{BufReader, BufWriter, Read as _, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use device_pki::durable;
+use device_pki::durable::{self, Replacement};
 use firmware_delta::format::Codecs;
 use firmware_delta::{
     Applier, Built, DiffError, DiffOptions, DiffProgress, DiffStage, Expectation, Limits,
@@ -86,23 +86,31 @@ impl PayloadArgs {
                 }
                 let most = device_seconds.map(|seconds| seconds.saturating_mul(1000));
                 make(payload, context, |to, progress| {
-                    let built = firmware_delta::diff(&old, &new, &options, to, progress)?;
-                    let cost = firmware_delta::inspect(&mut to.as_slice()).map(|made| made.cost());
+                    let mut made = Vec::new();
+                    let mut built =
+                        firmware_delta::diff(&old, &new, &options, &mut made, progress)?;
+                    let cost =
+                        firmware_delta::inspect(&mut made.as_slice()).map(|made| made.cost());
                     let too_slow =
                         matches!((cost, most), (Ok(cost), Some(most)) if cost.milliseconds > most);
-                    if !too_slow {
-                        return Ok(built);
+                    if too_slow {
+                        made.clear();
+                        let mut plain = DiffOptions::default();
+                        plain.containers = Codecs::STORED;
+                        built = firmware_delta::diff(&old, &new, &plain, &mut made, progress)?;
                     }
-                    to.clear();
-                    let mut plain = DiffOptions::default();
-                    plain.containers = Codecs::STORED;
-                    firmware_delta::diff(&old, &new, &plain, to, progress)
+                    let failed = |source| DiffError::Write { source };
+                    to.write_all(&made).map_err(failed)?;
+                    Ok(built)
                 })
             }
             PayloadCommand::Full { new, payload } => {
                 let mut new = BufReader::new(open(new)?);
+                let mut spool = tempfile::tempfile_in(folder_of(payload))
+                    .map_err(|e| io("make a file beside", payload, e))?;
                 make(payload, context, |to, progress| {
-                    firmware_delta::full(&mut new, &DiffOptions::default(), to, progress)
+                    let options = DiffOptions::default();
+                    firmware_delta::full(&mut new, &options, &mut spool, to, progress)
                 })
             }
             PayloadCommand::Apply { old, payload, new } => apply(old, payload, new, context),
@@ -118,12 +126,12 @@ impl PayloadArgs {
 fn make(
     path: &Path,
     context: &Context,
-    maker: impl FnOnce(&mut Vec<u8>, &(dyn Fn(DiffProgress) + Sync)) -> Result<Built, DiffError>,
+    maker: impl FnOnce(&mut dyn Write, &(dyn Fn(DiffProgress) + Sync)) -> Result<Built, DiffError>,
 ) -> Result<()> {
     let bar = Bar::new(context.output.json);
     let name = path.display().to_string();
-    let mut payload = Vec::new();
-    let built = maker(&mut payload, &|now| {
+    let mut to = Into(Replacement::begin(path, durable::PUBLIC)?);
+    let built = maker(&mut to, &|now| {
         let stage = match now.stage {
             DiffStage::Unpack => "unpacking",
             DiffStage::Index => "indexing",
@@ -143,9 +151,30 @@ fn make(
         path: name,
         source: Box::new(source),
     })?;
-    durable::write(path, &payload, durable::PUBLIC)?;
+    to.0.finish()?;
     answer(&inspect(path)?, context);
     Ok(())
+}
+
+/// A file that gets its name when it is whole.
+struct Into(Replacement);
+
+impl Write for Into {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.push(bytes).map_err(std::io::Error::other)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
 }
 
 /// Applies by what the payload's own header says: this shows that it works, not that it can be trusted.

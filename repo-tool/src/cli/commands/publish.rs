@@ -1,8 +1,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use repo_tool::{Place, Publication, PushOptions, Pushed, Repository, Result};
-use serde::Serialize;
+use repo_tool::schema::PublishAnswer;
+use repo_tool::{Place, Publication, PushOptions, Repository, Result};
 
 use crate::Context;
 
@@ -29,15 +29,6 @@ impl PublishArgs {
     }
 }
 
-/// What was published, and what was pushed.
-#[derive(Serialize)]
-struct Answer<'a> {
-    #[serde(flatten)]
-    publication: &'a Publication,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pushed: Option<Pushed>,
-}
-
 /// Pushes what is published, if there is a place for it, and prints both.
 pub(crate) fn answer_and_push(
     repository: &Repository,
@@ -55,8 +46,8 @@ pub(crate) fn answer_and_push(
             return Err(error);
         }
     };
-    let answer = Answer {
-        publication,
+    let answer = PublishAnswer {
+        publication: publication.clone(),
         pushed,
     };
     context.output.answer(&answer, || {
