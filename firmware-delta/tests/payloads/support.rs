@@ -44,7 +44,7 @@ pub(crate) fn make_delta(old: &[u8], new: &[u8], frame_output: u32) -> (Vec<u8>,
 }
 
 pub(crate) fn make_full(mut new: &[u8], frame_output: u32) -> (Vec<u8>, Built) {
-    let (mut payload, mut spool) = (Vec::new(), std::io::Cursor::new(Vec::new()));
+    let (mut payload, mut spool) = (Vec::new(), io::Cursor::new(Vec::new()));
     let options = options(frame_output);
     let built = full(&mut new, &options, &mut spool, &mut payload, &|_| {}).unwrap();
     assert_eq!(built.payload.length, payload.len() as u64);
