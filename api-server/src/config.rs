@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use device_pki::{Clock, durable};
+use device_pki::{Clock, Organisation, durable};
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
@@ -33,6 +33,60 @@ pub struct Config {
     pub limits: Limits,
     /// What time it is: a test may fix it.
     pub clock: Clock,
+    /// The CA in this server, if it certifies devices.
+    pub est: Option<Est>,
+}
+
+/// `[est]`: this server certifies devices, by EST (RFC 7030).
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Est {
+    /// Address to listen on for devices that have no certificate yet, apart from those that have; port 0 for any free one.
+    pub listen: SocketAddr,
+    /// The Device-Issuing CA's certificate.
+    pub ca: PathBuf,
+    /// Its key, encrypted or not.
+    pub key: PathBuf,
+    /// File whose first line is the key's passphrase; without it, the environment has it.
+    #[serde(rename = "passphrase_file")]
+    pub passphrase: Option<PathBuf>,
+    /// Whose devices they are: what their names are made of, as in `pki.json`.
+    pub organisation: Organisation,
+    /// Days that a certificate is valid.
+    #[serde(default = "ninety")]
+    pub days: u32,
+    /// Who approves of a first enrolment.
+    #[serde(default)]
+    pub approval: Approval,
+    /// What becomes of a device's former certificates once it has used a newer one.
+    #[serde(default)]
+    pub superseded: Superseded,
+}
+
+/// Who approves of a first enrolment of a device that is on the list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Approval {
+    /// Nobody has to: the list is enough.
+    #[default]
+    Automatic,
+    /// A person, by `api-server devices approve`.
+    Manual,
+}
+
+/// What becomes of certificates that were superseded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Superseded {
+    /// They are revoked: a device has one certificate in force.
+    #[default]
+    Revoke,
+    /// They expire by themselves: revocation lists stay shorter.
+    Expire,
+}
+
+fn ninety() -> u32 {
+    90
 }
 
 /// What the server allows its clients.
@@ -98,6 +152,8 @@ pub struct ConfigFile {
     pub crls: Vec<PathBuf>,
     /// Connections at once.
     pub max_connections: Option<usize>,
+    /// The CA in this server.
+    pub est: Option<Est>,
 }
 
 impl Config {
@@ -120,6 +176,7 @@ impl Config {
             crls: vec![pki.join("crl")],
             limits: Limits::default(),
             clock: Clock::System,
+            est: None,
         }
     }
 }
@@ -145,7 +202,17 @@ impl ConfigFile {
             &mut file.certificate,
             &mut file.key,
         ];
-        for path in single.into_iter().flatten().chain(&mut file.crls) {
+        let est = file.est.iter_mut().flat_map(|est| {
+            [&mut est.ca, &mut est.key]
+                .into_iter()
+                .chain(&mut est.passphrase)
+        });
+        for path in single
+            .into_iter()
+            .flatten()
+            .chain(&mut file.crls)
+            .chain(est)
+        {
             *path = folder.join(&*path);
         }
         Ok(file)
@@ -172,6 +239,7 @@ impl ConfigFile {
             crls: self.crls,
             limits,
             clock: Clock::System,
+            est: self.est,
         })
     }
 
@@ -191,6 +259,7 @@ impl ConfigFile {
                 self.crls
             },
             max_connections: self.max_connections.or(other.max_connections),
+            est: self.est.or(other.est),
         }
     }
 }

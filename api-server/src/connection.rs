@@ -9,7 +9,7 @@ use axum::{Extension, Router};
 use device_pki::{DeviceIdentity, tls};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::Watcher;
+use hyper_util::server::graceful::{GracefulConnection, Watcher};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -21,6 +21,7 @@ use crate::admission::Place;
 use crate::config::Limits;
 use crate::credentials::Credentials;
 use crate::routes::App;
+use crate::routes::est::Newcomer;
 use crate::sessions::{Activity, Sessions};
 
 /// Largest head of a request.
@@ -30,9 +31,19 @@ const MAX_HEADERS: usize = 64;
 /// Most requests at once on one connection (HTTP/2).
 const MAX_STREAMS: u32 = 16;
 
-/// What all connections share.
+/// By which listener a connection came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Door {
+    /// That of devices with a certificate.
+    Devices,
+    /// That of devices that enrol.
+    Enrolment,
+}
+
+/// What all connections of a listener share.
 #[derive(Clone)]
 pub(crate) struct Shared {
+    pub(crate) door: Door,
     pub(crate) credentials: Arc<Credentials>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) app: App,
@@ -61,7 +72,11 @@ pub(crate) async fn serve(shared: Shared, stream: TcpStream, handshaking: Place,
         return;
     };
     drop(handshaking);
-    if let Err(error) = requests(&shared, stream, generation, watcher).await {
+    let ended = match shared.door {
+        Door::Devices => requests(&shared, stream, generation, watcher).await,
+        Door::Enrolment => enrolment(&shared, stream, watcher).await,
+    };
+    if let Err(error) = ended {
         tracing::debug!(%address, reason = %error, "connection ended");
     }
 }
@@ -76,7 +91,11 @@ async fn handshake(
         stream,
         activity: Arc::new(Activity::now()),
     };
-    let accept = TlsAcceptor::from(in_force.tls).accept(stream);
+    let tls = match shared.door {
+        Door::Devices => in_force.tls,
+        Door::Enrolment => in_force.enrolment,
+    };
+    let accept = TlsAcceptor::from(tls).accept(stream);
     let stream = tokio::time::timeout(shared.limits.handshake, accept)
         .await
         .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "the handshake takes too long"))??;
@@ -113,7 +132,39 @@ async fn requests(
     tracing::debug!(device = %peer.urn(), open = shared.sessions.count(), "connected");
     shared.app.seen(&peer);
 
-    let service = TowerToHyperService::new(shared.router.clone().layer(Extension(peer)));
+    let router = shared.router.clone().layer(Extension(peer));
+    let connection = http(shared, stream, router);
+    tokio::select! {
+        ended = watcher.watch(connection) => ended.map_err(io::Error::other),
+        _ = closed => Ok(()),
+    }
+}
+
+/// Serves who enrols: not for long, so that what was judged at the handshake holds to the end.
+async fn enrolment(
+    shared: &Shared,
+    stream: TlsStream<Watched<TcpStream>>,
+    watcher: Watcher,
+) -> io::Result<()> {
+    let (_, connection) = stream.get_ref();
+    let device = match connection.peer_certificates() {
+        Some([_, ..]) => Some(DeviceIdentity::of(connection).map_err(io::Error::other)?),
+        _ => None,
+    };
+    let router = shared.router.clone().layer(Extension(Newcomer(device)));
+    let connection = watcher.watch(http(shared, stream, router));
+    match tokio::time::timeout(shared.limits.idle, connection).await {
+        Ok(ended) => ended.map_err(io::Error::other),
+        Err(_) => Ok(()),
+    }
+}
+
+fn http(
+    shared: &Shared,
+    stream: TlsStream<Watched<TcpStream>>,
+    router: Router,
+) -> impl GracefulConnection<Error = Box<dyn std::error::Error + Send + Sync>> + use<> {
+    let service = TowerToHyperService::new(router);
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -127,13 +178,9 @@ async fn requests(
         .keep_alive_interval(shared.limits.idle)
         .max_header_list_size(u32::try_from(MAX_HEAD).unwrap_or(u32::MAX))
         .max_concurrent_streams(MAX_STREAMS);
-    let connection = builder
+    builder
         .serve_connection(TokioIo::new(stream), service)
-        .into_owned();
-    tokio::select! {
-        ended = watcher.watch(connection) => ended.map_err(io::Error::other),
-        _ = closed => Ok(()),
-    }
+        .into_owned()
 }
 
 /// A stream that notes when it last moved a byte.

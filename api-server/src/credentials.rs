@@ -22,6 +22,8 @@ const ANCHOR_LIMIT: u64 = 64 * 1024;
 pub struct InForce {
     /// The TLS configuration.
     pub tls: Arc<ServerConfig>,
+    /// That of the listener where devices enrol.
+    pub enrolment: Arc<ServerConfig>,
     /// Whom it trusts.
     pub trust: Trust,
     /// Counts up with every change.
@@ -93,7 +95,7 @@ impl Credentials {
 fn load(config: &Config, old: Option<&InForce>) -> Result<InForce> {
     let anchor = TrustAnchor::from_pem(&durable::read_bounded(&config.anchor, ANCHOR_LIMIT)?)?;
     let identity = Identity::load(&config.certificate, &config.key)?;
-    let lists: Result<Vec<Crl>> = lists(&config.crls)?
+    let lists: Result<Vec<Crl>> = list_files(config)?
         .iter()
         .map(|path| Ok(Crl::load(path)?))
         .collect();
@@ -109,9 +111,12 @@ fn load(config: &Config, old: Option<&InForce>) -> Result<InForce> {
         clock: config.clock,
     };
     let mut tls = device_pki::tls::api_server(&identity, &trust)?;
+    let mut enrolment = device_pki::tls::enrolment_server(&identity, &trust)?;
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    enrolment.alpn_protocols = tls.alpn_protocols.clone();
     Ok(InForce {
         tls: Arc::new(tls),
+        enrolment: Arc::new(enrolment),
         trust,
         generation: old.map_or(0, |old| old.generation.saturating_add(1)),
     })
@@ -141,6 +146,16 @@ fn keep_newer(lists: &mut Vec<Crl>, in_force: &[Crl]) {
         }
     }
     lists.append(&mut kept);
+}
+
+/// The files of revocation lists: those that were given, and that of the CA in this server.
+fn list_files(config: &Config) -> Result<Vec<PathBuf>> {
+    let mut paths = config.crls.clone();
+    let own = config.data.join(crate::issuer::LISTS);
+    if config.est.is_some() && own.is_dir() {
+        paths.push(own);
+    }
+    lists(&paths)
 }
 
 /// The files that `paths` stand for: themselves, or the files `*.crl` in them.
@@ -180,7 +195,7 @@ fn lists(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
 fn fingerprints(config: &Config) -> Result<Vec<Fingerprint>> {
     let own = [&config.anchor, &config.certificate, &config.key].map(Clone::clone);
     own.into_iter()
-        .chain(lists(&config.crls)?)
+        .chain(list_files(config)?)
         .map(fingerprint)
         .collect()
 }

@@ -67,6 +67,22 @@ pub enum Error {
         known: usize,
     },
 
+    /// Something about a device that may or may not enrol.
+    #[error("device {device}: {reason}")]
+    Device {
+        /// Its serial number.
+        device: String,
+        /// What is wrong.
+        reason: String,
+    },
+
+    /// The audit log is not what was written.
+    #[error("the audit log is broken at entry {number}")]
+    Audit {
+        /// The first entry that does not follow.
+        number: u64,
+    },
+
     /// Work in the background was cut off.
     #[error("cut off while it tried to {step}")]
     CutOff {
@@ -82,6 +98,12 @@ impl Error {
             Self::Listen { .. } => Some("is another server running there?"),
             Self::Config { .. } => Some("see `api-server serve --help`"),
             Self::DatabaseVersion { .. } => Some("use the newer program, or give another --data"),
+            Self::Device { .. } => {
+                Some("`api-server devices` lists devices, `devices allow` adds one")
+            }
+            Self::Audit { .. } => {
+                Some("compare with a copy: entries from there on were changed, removed or put in")
+            }
             Self::Pki(error) => error.hint(),
             _ => None,
         }

@@ -21,14 +21,16 @@ pub mod connection;
 pub mod credentials;
 pub mod error;
 pub mod files;
+pub mod issuer;
 pub mod problem;
 pub mod range;
 pub mod routes;
 pub mod server;
 mod sessions;
 pub mod store;
+pub mod token;
 
-pub use config::{Config, Limits};
+pub use config::{Config, Est, Limits};
 pub use error::{Error, Result};
 pub use server::{Reloader, Server};
-pub use store::{SqliteStore, Store};
+pub use store::{Enrolments, SqliteStore, Store};

@@ -30,7 +30,11 @@ fn exit_code(error: &Error) -> ExitCode {
     ExitCode::from(match error {
         Error::Listen { .. } => 3,
         Error::Io { .. } | Error::Database { .. } => 6,
-        Error::Config { .. } | Error::Pki(_) | Error::DatabaseVersion { .. } => 8,
+        Error::Config { .. }
+        | Error::Pki(_)
+        | Error::DatabaseVersion { .. }
+        | Error::Device { .. }
+        | Error::Audit { .. } => 8,
         _ => 1,
     })
 }

@@ -1,5 +1,7 @@
 //! What the server remembers: devices and their reports.
 
+pub mod audit;
+pub mod enrolments;
 mod migrations;
 mod sqlite;
 
@@ -9,6 +11,7 @@ use serde::Serialize;
 
 use crate::error::Result;
 
+pub use enrolments::Enrolments;
 pub use sqlite::SqliteStore;
 
 /// Most reports that are kept of one device; older ones make room.
@@ -48,7 +51,7 @@ pub struct DeviceRow {
 }
 
 /// Remembers devices and reports. What returns is durable.
-pub trait Store: Send + Sync {
+pub trait Store: Enrolments {
     /// Notes that a device has connected; one that was not known is known from now on.
     ///
     /// # Errors

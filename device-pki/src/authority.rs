@@ -101,6 +101,35 @@ impl Authority {
         })
     }
 
+    /// A later generation of a CA below this one: its name says which, so that nobody takes one for the other.
+    ///
+    /// # Errors
+    /// As [`Authority::subordinate`].
+    pub fn generation(
+        &self,
+        kind: CaKind,
+        number: usize,
+        key: KeyPair,
+        validity: Validity,
+        entropy: &mut dyn Entropy,
+    ) -> Result<Self> {
+        let mut params = kind.params(&self.organisation);
+        let name = params.distinguished_name.get(&rcgen::DnType::CommonName);
+        if let Some(rcgen::DnValue::Utf8String(name)) = name {
+            let name = format!("{name} G{number}");
+            params
+                .distinguished_name
+                .push(rcgen::DnType::CommonName, name);
+        }
+        let certificate = self.sign(params, &key, validity, entropy)?;
+        Ok(Self {
+            kind,
+            organisation: self.organisation.clone(),
+            certificate,
+            key,
+        })
+    }
+
     /// A CA whose certificate and key were kept somewhere.
     ///
     /// # Errors
@@ -210,8 +239,11 @@ impl Authority {
         entropy: &mut dyn Entropy,
     ) -> Result<Certificate> {
         let issuer = &self.certificate;
+        // An identity from the factory outlives the CA that issued it (IEEE 802.1AR-2018, section 8.7).
+        let endless = self.kind == CaKind::Factory && validity.is_unlimited();
         if validity.not_before < issuer.not_before()
-            || validity.not_after > issuer.not_after()
+            || validity.not_before > issuer.not_after()
+            || (validity.not_after > issuer.not_after() && !endless)
             || validity.not_before >= validity.not_after
         {
             return Err(Error::Validity {

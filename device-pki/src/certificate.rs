@@ -267,6 +267,10 @@ impl Certificate {
         &self.subject.raw
     }
 
+    pub(crate) fn raw_issuer(&self) -> &[u8] {
+        &self.issuer.raw
+    }
+
     pub(crate) fn may_sign_crls(&self) -> bool {
         self.usage.signs_crls
     }

@@ -1,12 +1,16 @@
 //! The command line: one file per subcommand.
 
 mod crl;
+mod doctor;
 mod init;
 mod inspect;
 mod issue_device;
+mod issue_operator;
 mod issue_server;
 mod issue_signer;
 mod keys;
+mod provision;
+mod renew_ca;
 mod revoke;
 
 use std::io::Write;
@@ -33,8 +37,12 @@ enum Command {
     IssueSigner(issue_signer::IssueSignerArgs),
     IssueServer(issue_server::IssueServerArgs),
     IssueDevice(issue_device::IssueDeviceArgs),
+    IssueOperator(issue_operator::IssueOperatorArgs),
+    Provision(provision::ProvisionArgs),
     Revoke(revoke::RevokeArgs),
     Crl(crl::CrlArgs),
+    RenewCa(renew_ca::RenewCaArgs),
+    Doctor(doctor::DoctorArgs),
     Inspect(inspect::InspectArgs),
 }
 
@@ -45,8 +53,12 @@ impl Cli {
             Command::IssueSigner(args) => args.run(out),
             Command::IssueServer(args) => args.run(out),
             Command::IssueDevice(args) => args.run(out),
+            Command::IssueOperator(args) => args.run(out),
+            Command::Provision(args) => args.run(out),
             Command::Revoke(args) => args.run(out),
             Command::Crl(args) => args.run(out),
+            Command::RenewCa(args) => args.run(out),
+            Command::Doctor(args) => args.run(out),
             Command::Inspect(args) => args.run(out),
         }
     }

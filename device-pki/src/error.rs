@@ -208,6 +208,13 @@ pub enum Error {
         path: PathBuf,
     },
 
+    /// Something in a PKI has expired or is overdue.
+    #[error("{late} of these have expired or are overdue")]
+    Unwell {
+        /// How many.
+        late: usize,
+    },
+
     /// The operating system gave no random numbers.
     #[error("the operating system gave no random numbers: {reason}")]
     Entropy {

@@ -5,15 +5,17 @@
 //! trust-anchor.pem          the root's certificate: what devices are given
 //! <ca>/ca.pem, ca.key.pem   each CA's certificate and its encrypted key
 //! <ca>/state.json           what it issued and revoked, and the number of its next revocation list
+//! <ca>-<key id>/            a former generation of a CA, whose certificates are still in use
 //! signers/<name>/           chain.pem and, if the key was made here, key.pem
 //! servers/<name>/           the same
-//! devices/<serial>/         the same
+//! devices/<serial>/         the same; factory/<serial>/ and operators/<name>/ too
 //! crl/<ski>.crl             revocation lists, in DER, under the names that they are published by
 //! ```
 //!
 //! This is the form for a small company and for tests. Where a root key must never meet a network, run it on a machine
 //! of its own and carry the folder's `root-ca/ca.key.pem` nowhere else.
 
+mod generations;
 mod issue;
 mod revoke;
 mod state;
@@ -257,6 +259,33 @@ impl PkiFolder {
         KeyPair::is_encrypted(&self.key_path(here.unwrap_or(CaKind::Root)))
     }
 
+    /// The kinds of CA that this PKI has, the root first.
+    pub fn kinds(&self) -> impl Iterator<Item = CaKind> + '_ {
+        let here = |kind: &CaKind| self.ca_path(*kind).join("ca.pem").exists();
+        CaKind::ALL.into_iter().filter(here)
+    }
+
+    /// Makes a CA below the root that this PKI does not have yet: the one for identities from the factory, or the one for
+    /// operators. One that is there stays as it is; says whether it is new.
+    ///
+    /// # Errors
+    /// If the root's key cannot be opened or a step fails.
+    pub fn add(&self, kind: CaKind, ceremony: &mut Ceremony<'_>) -> Result<bool> {
+        let lock = self.lock()?;
+        if self.kinds().any(|here| here == kind) {
+            return Ok(false);
+        }
+        let root = self.authority(CaKind::Root, ceremony.protection)?;
+        let start = ceremony.now.plus_seconds(-BACKDATE);
+        let validity = Validity::days(start, kind.default_days());
+        let key = KeyPair::generate(self.config.algorithms.issuing, ceremony.entropy)?;
+        let ca = root.subordinate(kind, key, validity, ceremony.entropy)?;
+        self.keep(&ca, Some(CaKind::Root), ceremony)?;
+        drop(lock);
+        self.write_crls_of(&self.places_of(kind), DEFAULT_CRL_DAYS, ceremony)?;
+        Ok(true)
+    }
+
     fn key_path(&self, kind: CaKind) -> PathBuf {
         self.ca_path(kind).join("ca.key.pem")
     }
@@ -288,14 +317,14 @@ impl PkiFolder {
             ceremony.entropy,
         )?;
         let pem = ca.certificate().pem();
-        durable::write(&path.join("ca.pem"), pem.as_bytes(), durable::PUBLIC)?;
         self.save_state(ca.kind(), &CaState::default())?;
         if let Some(issuer) = issuer {
             let mut state = self.state(issuer)?;
             state.enter(ca.certificate(), ca.kind().folder());
             self.save_state(issuer, &state)?;
         }
-        Ok(())
+        // Last: a CA is there once its certificate is.
+        durable::write(&path.join("ca.pem"), pem.as_bytes(), durable::PUBLIC)
     }
 
     /// Keeps two programs from changing the folder at once, until the file is closed.

@@ -4,11 +4,13 @@ use std::path::Path;
 
 use metadata_schema::time::Timestamp;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use zeroize::Zeroizing;
 
 use crate::certificate::Certificate;
 use crate::durable;
+use crate::entropy::SystemEntropy;
 use crate::error::{Error, Result};
-use crate::key::KeyPair;
+use crate::key::{KeyPair, Protection};
 use crate::name::DeviceUrn;
 use crate::serial_number::SerialNumber;
 
@@ -53,6 +55,37 @@ impl Identity {
         Self::new(certificates, KeyPair::load(key, None)?)
     }
 
+    /// Reads one file in which the unencrypted key stands before the chain: see [`Identity::bundle`].
+    ///
+    /// # Errors
+    /// If it cannot be read, or key and chain do not belong together.
+    pub fn load_bundle(path: &Path) -> Result<Self> {
+        let text = Zeroizing::new(durable::read_bounded(path, LIMIT)?);
+        let what = path.display().to_string();
+        let (key, chain) = split(&text)
+            .ok_or_else(|| Error::malformed(&what, "a key and its chain", "one is missing"))?;
+        let chain = Certificate::chain_from_pem(&what, chain)?;
+        Self::new(chain, KeyPair::from_pem(&what, key, None)?)
+    }
+
+    /// Key, not encrypted, and chain as one PEM text: they can only be replaced together. OpenSSL, curl and nginx take such
+    /// a file for the certificate and for the key.
+    ///
+    /// # Errors
+    /// None for a key that was read or made by this crate.
+    pub fn bundle(&self) -> Result<Zeroizing<String>> {
+        let mut text = self.key.to_pem(Protection::FileMode, &mut SystemEntropy)?;
+        for certificate in &self.chain {
+            text.push_str(&certificate.pem());
+        }
+        Ok(text)
+    }
+
+    /// All certificates, the leaf first.
+    pub fn chain(&self) -> &[Certificate] {
+        &self.chain
+    }
+
     /// The leaf certificate.
     pub fn certificate(&self) -> Option<&Certificate> {
         self.chain.first()
@@ -73,6 +106,13 @@ impl Identity {
     pub(crate) fn key_der(&self) -> PrivateKeyDer<'static> {
         PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key.pkcs8_der().to_vec()))
     }
+}
+
+/// Where the chain begins in a text of key and chain.
+fn split(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
+    let at = text.windows(BEGIN.len()).position(|part| part == BEGIN)?;
+    text.split_at_checked(at)
 }
 
 /// The device at the other end of a connection, as its verified certificate names it.

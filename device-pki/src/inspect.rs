@@ -96,6 +96,10 @@ fn kind(certificate: &Certificate) -> String {
         "an API server"
     } else if has("serverAuth") && has("clientAuth") && certificate.device().is_some() {
         "a device"
+    } else if has("factory identity") && certificate.device().is_some() {
+        "a device as the factory made it: it enrols, and opens no other connection"
+    } else if has("clientAuth") && has("operator") {
+        "an operator of API servers"
     } else {
         "none of our profiles: it will be refused everywhere"
     };

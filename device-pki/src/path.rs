@@ -23,6 +23,10 @@ pub(crate) enum Purpose {
     Device,
     /// Being an API server.
     ApiServer,
+    /// Enrolling by an identity from the factory.
+    FactoryIdentity,
+    /// Operating an API server.
+    Operator,
 }
 
 impl Purpose {
@@ -32,6 +36,8 @@ impl Purpose {
             Self::CodeSigning => &[oid::CODE_SIGNING_DER],
             Self::Device => &[oid::CLIENT_AUTH_DER, oid::SERVER_AUTH_DER],
             Self::ApiServer => &[oid::SERVER_AUTH_DER, oid::API_SERVER_DER],
+            Self::FactoryIdentity => &[oid::FACTORY_IDENTITY_DER],
+            Self::Operator => &[oid::CLIENT_AUTH_DER, oid::OPERATOR_DER],
         }
     }
 
@@ -40,6 +46,8 @@ impl Purpose {
             Self::CodeSigning => "code signing",
             Self::Device => "a device (clientAuth and serverAuth)",
             Self::ApiServer => "an API server",
+            Self::FactoryIdentity => "enrolment by an identity from the factory",
+            Self::Operator => "an operator",
         }
     }
 }
@@ -80,6 +88,22 @@ pub(crate) enum Refused {
     Path(String),
 }
 
+impl Refused {
+    /// The reason, with the certificate that it is about.
+    pub(crate) fn in_words(&self, chain: &[Certificate]) -> String {
+        let name = |index: &usize| chain.get(*index).map_or("", Certificate::common_name);
+        match self {
+            Self::Purpose(index) => format!("{} is not for this purpose", name(index)),
+            Self::NotYet(index) => format!("{} is not valid yet", name(index)),
+            Self::Expired(index) => format!("{} has expired", name(index)),
+            Self::KeyUsage(index) => format!("the key of {} may not sign this", name(index)),
+            Self::Anchor => "the anchor itself is not valid at this time".to_owned(),
+            Self::UnknownIssuer => "no certificate of its issuer leads to the anchor".to_owned(),
+            Self::Path(reason) => reason.clone(),
+        }
+    }
+}
+
 /// When to judge a chain, for who only knows that it is `time` or later: at the time of issue of the newest certificate
 /// on the path, if that is later.
 ///
@@ -95,6 +119,19 @@ pub(crate) fn not_before(
         .chain([anchor.certificate()])
         .map(Certificate::not_before)
         .fold(time, Timestamp::max)
+}
+
+/// When to judge the chain of an identity from the factory: it has no end, but its CA has. What the CA issued while it was
+/// valid stays good, until it is revoked.
+pub(crate) fn while_issuers_last(
+    time: Timestamp,
+    chain: &[Certificate],
+    anchor: &TrustAnchor,
+) -> Timestamp {
+    let issuers = chain.iter().skip(1).chain([anchor.certificate()]);
+    issuers
+        .map(Certificate::not_after)
+        .fold(time, Timestamp::min)
 }
 
 /// Checks that `chain`, leaf first and without the anchor, leads to `anchor`, for a purpose, at a time.

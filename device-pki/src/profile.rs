@@ -6,9 +6,12 @@
 //! | `firmware_signing_ca` | codeSigning | 0 | |
 //! | `device_issuing_ca` | clientAuth, serverAuth | 0 | DNS `dev.<domain>`, no IP addresses |
 //! | `server_ca` | serverAuth, API server | 0 | |
+//! | `factory_ca` | factory identity | 0 | |
+//! | `operator_ca` | clientAuth, operator | 0 | |
 //! | `firmware_signer` | codeSigning | leaf | role extension |
 //! | `api_server` | serverAuth, API server | leaf | |
-//! | `device` | clientAuth, serverAuth | leaf | |
+//! | `device` | clientAuth, serverAuth; from the factory: factory identity alone | leaf | |
+//! | `operator` | clientAuth, operator | leaf | |
 //!
 //! An issuing CA carries the EKUs of what it issues, because webpki asks for a required EKU at every CA of a path
 //! below the anchor: so no CA can issue for a purpose of another one. No profile has URI name constraints: webpki would
@@ -17,8 +20,11 @@
 pub(crate) mod api_server;
 pub(crate) mod device;
 pub(crate) mod device_issuing_ca;
+pub(crate) mod factory_ca;
 pub(crate) mod firmware_signer;
 pub(crate) mod firmware_signing_ca;
+pub(crate) mod operator;
+pub(crate) mod operator_ca;
 pub(crate) mod root;
 pub(crate) mod server_ca;
 
@@ -38,6 +44,7 @@ use crate::oid;
 pub use api_server::ApiServer;
 pub use device::Device;
 pub use firmware_signer::FirmwareSigner;
+pub use operator::Operator;
 
 /// Seconds of a day.
 const DAY: i64 = 86_400;
@@ -60,6 +67,19 @@ impl Validity {
             not_after: start.plus_seconds(seconds),
         }
     }
+
+    /// From `start` on without end: 99991231235959Z says so (RFC 5280, section 4.1.2.5).
+    pub fn unlimited(start: Timestamp) -> Self {
+        Self {
+            not_before: start,
+            not_after: Timestamp::MAX,
+        }
+    }
+
+    /// Whether it has no end.
+    pub fn is_unlimited(self) -> bool {
+        self.not_after >= Timestamp::MAX
+    }
 }
 
 /// The kinds of CA.
@@ -75,18 +95,24 @@ pub enum CaKind {
     DeviceIssuing,
     /// Certifies API servers.
     Server,
+    /// Certifies devices once, in the factory.
+    Factory,
+    /// Certifies operators of API servers.
+    Operator,
 }
 
 impl CaKind {
     /// All of them, the root first.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 6] = [
         Self::Root,
         Self::FirmwareSigning,
         Self::DeviceIssuing,
         Self::Server,
+        Self::Factory,
+        Self::Operator,
     ];
 
-    /// The CAs below the root.
+    /// The CAs below the root that every PKI has.
     pub const ISSUING: [Self; 3] = [Self::FirmwareSigning, Self::DeviceIssuing, Self::Server];
 
     /// The name of its folder.
@@ -96,6 +122,8 @@ impl CaKind {
             Self::FirmwareSigning => "firmware-signing-ca",
             Self::DeviceIssuing => "device-issuing-ca",
             Self::Server => "server-ca",
+            Self::Factory => "factory-ca",
+            Self::Operator => "operator-ca",
         }
     }
 
@@ -103,8 +131,8 @@ impl CaKind {
     pub fn default_days(self) -> u32 {
         match self {
             Self::Root => 25 * 365,
-            Self::FirmwareSigning => 10 * 365,
-            Self::DeviceIssuing | Self::Server => 5 * 365,
+            Self::FirmwareSigning | Self::Factory => 10 * 365,
+            Self::DeviceIssuing | Self::Server | Self::Operator => 5 * 365,
         }
     }
 
@@ -114,6 +142,8 @@ impl CaKind {
             Self::FirmwareSigning => firmware_signing_ca::params(organisation),
             Self::DeviceIssuing => device_issuing_ca::params(organisation),
             Self::Server => server_ca::params(organisation),
+            Self::Factory => factory_ca::params(organisation),
+            Self::Operator => operator_ca::params(organisation),
         }
     }
 }
@@ -126,8 +156,12 @@ pub enum Leaf {
     FirmwareSigner(FirmwareSigner),
     /// An API server.
     ApiServer(ApiServer),
-    /// A device.
+    /// A device's working identity (LDevID).
     Device(Device),
+    /// A device's identity from the factory (IDevID).
+    FactoryDevice(Device),
+    /// An operator.
+    Operator(Operator),
 }
 
 impl Leaf {
@@ -137,14 +171,18 @@ impl Leaf {
             Self::FirmwareSigner(_) => CaKind::FirmwareSigning,
             Self::ApiServer(_) => CaKind::Server,
             Self::Device(_) => CaKind::DeviceIssuing,
+            Self::FactoryDevice(_) => CaKind::Factory,
+            Self::Operator(_) => CaKind::Operator,
         }
     }
 
-    /// How many days it is valid by default.
-    pub fn default_days(&self) -> u32 {
+    /// How many days it is valid by default; none if it has no end.
+    pub fn default_days(&self) -> Option<u32> {
         match self {
-            Self::FirmwareSigner(_) => 2 * 365,
-            Self::ApiServer(_) | Self::Device(_) => 90,
+            Self::FirmwareSigner(_) => Some(2 * 365),
+            Self::ApiServer(_) | Self::Device(_) => Some(90),
+            Self::Operator(_) => Some(365),
+            Self::FactoryDevice(_) => None,
         }
     }
 
@@ -153,6 +191,8 @@ impl Leaf {
             Self::FirmwareSigner(signer) => signer.params(organisation),
             Self::ApiServer(server) => server.params(organisation),
             Self::Device(device) => device.params(organisation),
+            Self::FactoryDevice(device) => device.factory_params(organisation),
+            Self::Operator(operator) => operator.params(organisation),
         }
     }
 }

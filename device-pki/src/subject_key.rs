@@ -174,7 +174,7 @@ impl SubjectKey {
     }
 
     /// Whether servers and devices can have it.
-    pub(crate) fn in_tls(&self) -> bool {
+    pub fn in_tls(&self) -> bool {
         self.kind.in_tls
     }
 }

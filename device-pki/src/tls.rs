@@ -8,6 +8,8 @@
 //! | a device | clientAuth and serverAuth, and exactly one device URN | what the device-issuing CA issues |
 //! | an API server | serverAuth and our own purpose "API server", the name, no URN | what the server CA issues |
 //!
+//! | a device that enrols | our purpose "factory identity", and exactly one device URN | what the Factory CA issues |
+//!
 //! So a device never passes as the API server, although its certificate has serverAuth, and the API server never passes
 //! as a device. Sessions are not resumed: a resumed session would skip the check of revocation.
 //!
@@ -23,12 +25,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use metadata_schema::time::Timestamp;
-use rustls::client::Resumption;
+use rustls::client::{Resumption, WantsClientCert};
 use rustls::crypto::CryptoProvider;
 use rustls::server::NoServerSessionStorage;
 use rustls::server::danger::ClientCertVerifier as _;
 use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
-use rustls::{ClientConfig, ServerConfig};
+use rustls::{ClientConfig, ConfigBuilder, ServerConfig};
 use rustls_pki_types::{CertificateDer, UnixTime};
 
 use crate::anchor::TrustAnchor;
@@ -92,6 +94,26 @@ pub fn api_server(identity: &Identity, trust: &Trust) -> Result<ServerConfig> {
     server(identity, trust, Expected::AnyDevice)
 }
 
+/// The configuration of a client that has no certificate yet, only a token.
+///
+/// # Errors
+/// If TLS cannot be set up.
+pub fn nameless_client(trust: &Trust) -> Result<ClientConfig> {
+    let mut config = client_builder(trust, Expected::ApiServer)?.with_no_client_auth();
+    config.resumption = Resumption::disabled();
+    Ok(config)
+}
+
+/// The configuration of the API server where devices enrol: it lets in identities from the factory, and clients without a
+/// certificate, who have to show something else. What the Factory CA issued stays good after that CA has expired.
+///
+/// # Errors
+/// If the identity is not usable in TLS, or the clock is [`Clock::AtLeast`].
+pub fn enrolment_server(identity: &Identity, trust: &Trust) -> Result<ServerConfig> {
+    trust.clock.right()?;
+    server(identity, trust, Expected::FactoryDevice)
+}
+
 /// Judges a device's chain (leaf first, as the peer showed it) as a handshake would now: for connections that are open
 /// when revocation lists change.
 ///
@@ -116,17 +138,26 @@ pub fn verify_device(
 }
 
 pub(crate) fn client(identity: &Identity, trust: &Trust, peer: Expected) -> Result<ClientConfig> {
-    let provider = provider();
-    let verifier = Arc::new(Verifier::new(trust, peer, &provider));
-    let mut config = ClientConfig::builder_with_details(provider, trust.clock.provider())
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .map_err(unusable)?
-        .dangerous()
-        .with_custom_certificate_verifier(verifier)
+    let mut config = client_builder(trust, peer)?
         .with_client_auth_cert(identity.chain_der(), identity.key_der())
         .map_err(unusable)?;
     config.resumption = Resumption::disabled();
     Ok(config)
+}
+
+fn client_builder(
+    trust: &Trust,
+    peer: Expected,
+) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>> {
+    let provider = provider();
+    let verifier = Arc::new(Verifier::new(trust, peer, &provider));
+    Ok(
+        ClientConfig::builder_with_details(provider, trust.clock.provider())
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .map_err(unusable)?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier),
+    )
 }
 
 pub(crate) fn server(identity: &Identity, trust: &Trust, peer: Expected) -> Result<ServerConfig> {

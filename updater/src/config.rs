@@ -4,6 +4,7 @@
 //! one, tables are merged. Members that are not known are refused. `docs/INTEGRATION.md` shows a complete file.
 
 mod boot;
+mod identity;
 mod network;
 mod policy;
 mod suggest;
@@ -20,6 +21,7 @@ use serde::Deserialize;
 
 use crate::error::ConfigError;
 pub use boot::{BootBackend, BootConfig, BootSlots, EmmcBootConfig};
+pub use identity::{CertificateFiles, EnrolmentConfig, IdentityConfig};
 pub use network::NetworkConfig;
 pub use policy::PolicyConfig;
 pub use trust::{FirstRoot, MinimumThresholds, RequiredAlgorithms, TrustConfig};
@@ -97,16 +99,6 @@ pub struct ServerConfig {
     pub targets: String,
     /// URL that takes reports; none are sent without.
     pub reports: Option<String>,
-}
-
-/// Who the device is.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct IdentityConfig {
-    /// Its certificate and the intermediates, PEM, the leaf first.
-    pub certificate: PathBuf,
-    /// Its private key, PKCS#8 PEM.
-    pub key: PathBuf,
 }
 
 /// The places of a class in both slots.
@@ -210,10 +202,9 @@ impl Config {
         let slots = slots
             .values_mut()
             .flat_map(|slot| [&mut slot.a, &mut slot.b]);
+        identity.resolve(folder);
         let single = [
             &mut trust.anchor,
-            &mut identity.certificate,
-            &mut identity.key,
             state,
             hooks,
             socket,

@@ -2,6 +2,7 @@
 //! what to do.
 
 mod beginning;
+mod enrolment;
 mod storage;
 mod transport;
 
@@ -15,6 +16,7 @@ use metadata_schema::name::Version;
 use crate::lifecycle::{NoWayBack, OutOfOrder};
 use crate::slot::SlotName;
 pub use beginning::{BootstrapError, ConfigError};
+pub use enrolment::EnrolmentError;
 pub use storage::{BootError, SlotError, StoreError};
 pub use transport::TransportError;
 
@@ -28,6 +30,9 @@ pub enum Error {
     /// Trust anchor, certificates or keys cannot be used.
     #[error("the device's identity or trust anchor cannot be used")]
     Identity(#[source] device_pki::Error),
+    /// The device gets no certificate.
+    #[error(transparent)]
+    Enrolment(EnrolmentError),
     /// The network, or the server.
     #[error(transparent)]
     Transport(#[from] TransportError),
@@ -206,6 +211,7 @@ impl Error {
     pub fn may_pass(&self) -> bool {
         match self {
             Self::WalkCut { .. } => true,
+            Self::Enrolment(e) => e.may_pass(),
             Self::Transport(e) => !matches!(
                 e,
                 TransportError::NotAccepted { .. }
@@ -239,6 +245,7 @@ impl Error {
             Self::Config(_) => "mend the configuration; `updater --help` names its files",
             Self::Identity(_) => "provision the device's certificate, key and trust anchor again",
             Self::Transport(e) => e.hint(),
+            Self::Enrolment(e) => e.hint(),
             Self::Metadata(e) => e.hint(),
             Self::WalkCut { .. } => "run again: the next run goes on from there",
             Self::Missing { .. } => "the mirror is incomplete: publish again, or check the mirror",

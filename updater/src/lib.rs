@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! settle    what the last boot means: commit, roll back, go on      lifecycle (rules), trial
+//! identify  a certificate of its own, renewed when it is time      identity
 //! begin     once, on a blank device: its first root metadata       bootstrap
 //! refresh   the whole metadata chain against the trust anchor      refresh -> metadata_store, transport
 //! select    whether the offered release is for this device         select (rules)
@@ -25,6 +26,7 @@ pub mod error;
 pub mod health;
 pub mod history;
 pub mod hooks;
+pub mod identity;
 pub mod install;
 pub mod lifecycle;
 pub mod memory;

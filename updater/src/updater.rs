@@ -2,6 +2,7 @@
 
 mod circumstances;
 mod doctor;
+mod identity;
 mod known;
 mod metadata;
 mod network;
@@ -17,7 +18,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use device_pki::{Certificate, ReportEvent, durable};
+use device_pki::ReportEvent;
 use metadata_schema::digest::Sha256Digest;
 use metadata_schema::release::{FirmwareVersion, Withdrawn};
 use metadata_schema::time::{ReferenceTime, Timestamp};
@@ -26,7 +27,7 @@ use metadata_schema::trusted::AtTargets;
 use crate::boot::{self, BootControl, BootStatus};
 use crate::clock::{Source, TimeFloor};
 use crate::config::Config;
-use crate::error::{Error, StoreError};
+use crate::error::{Error, StoreError, TransportError};
 use crate::health;
 use crate::hooks;
 use crate::install::{Offer, PayloadKind, Transfer};
@@ -41,9 +42,6 @@ use crate::state_store::StateStore;
 use crate::stop::Stop;
 pub use doctor::{Finding, Health};
 use metadata::Refreshed;
-
-/// Longest root metadata that comes with the firmware, in bytes.
-const MAX_ROOT: u64 = 1024 * 1024;
 
 /// What a run did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -371,9 +369,21 @@ impl Updater {
     ) -> Result<Outcome, Error> {
         let states = self.states.clone();
         let mut clock = RunClock::new(system, self.floor()?, Some(&states));
-        let result = self.update(&mut clock, asked, progress).await;
+        let (now, _) = clock.reference();
+        let mut result = match self.keep_identity(now).await {
+            Ok(_) => self.update(&mut clock, asked, progress).await,
+            Err(e) => Err(e),
+        };
+        if let Err(Error::Transport(TransportError::NotAccepted { .. })) = &result
+            && self.identity_anew(now).await
+        {
+            result = self.update(&mut clock, asked, progress).await;
+        }
         if let Err(e) = &result
-            && !matches!(e, Error::Transport(_) | Error::Stopped)
+            && !matches!(
+                e,
+                Error::Transport(_) | Error::Enrolment(_) | Error::Stopped
+            )
         {
             let detail = e.in_one_line();
             self.tell(ReportEvent::Refused, &detail, None, clock.reference().0);
@@ -548,11 +558,7 @@ impl Updater {
 
     /// What decides the device's place in a rollout: its URN.
     fn seed(&self) -> Result<String, Error> {
-        let path = &self.config.identity.certificate;
-        let pem = durable::read_bounded(path, MAX_ROOT).map_err(Error::Identity)?;
-        let chain = Certificate::chain_from_pem(&path.display().to_string(), &pem)
-            .map_err(Error::Identity)?;
-        let urn = chain.first().and_then(Certificate::device);
+        let urn = identity::urn(&self.config, &self.states)?;
         Ok(urn.map(|urn| urn.to_string()).unwrap_or_default())
     }
 

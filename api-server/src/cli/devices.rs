@@ -1,31 +1,34 @@
+mod change;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use api_server::store::{DeviceRow, SqliteStore, Store};
+use api_server::store::{DeviceRow, Store};
 use api_server::{Error, Result};
 use clap::Args;
 
-/// Print the devices that the server knows
+pub(super) use change::operator;
+
+/// Print the devices that the server knows, or say which may enrol
 #[derive(Debug, Args)]
 pub(super) struct DevicesArgs {
     /// Folder of the server's data
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
+    #[arg(long, value_name = "DIR", global = true, env = "API_SERVER_DATA")]
+    data: Option<PathBuf>,
     /// As JSON, one device on a line
     #[arg(long)]
     json: bool,
+    #[command(subcommand)]
+    change: Option<change::Change>,
 }
 
 impl DevicesArgs {
     pub(super) fn run(self, out: &mut dyn Write) -> Result<()> {
-        if !self.data.join("registry.sqlite").is_file() {
-            let what = self.data.display().to_string();
-            return Err(Error::Config {
-                what,
-                reason: "no server has kept data there".to_owned(),
-            });
+        let store = super::store(self.data.as_deref())?;
+        if let Some(change) = self.change {
+            return change::run(change, &store, out);
         }
-        let devices = SqliteStore::open(&self.data)?.devices()?;
+        let devices = store.devices()?;
         let printed = if self.json {
             json(&devices, out)
         } else {

@@ -60,6 +60,7 @@ impl ServeArgs {
             key: self.key,
             crls: self.crls,
             max_connections: self.max_connections,
+            est: None,
         };
         let config = given.or(file).complete()?;
         let failed = |step| {

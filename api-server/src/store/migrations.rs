@@ -7,7 +7,8 @@ use rusqlite::Connection;
 use crate::error::{Error, Result};
 
 /// The steps, oldest first. A step that was released is never changed; what comes later is a new one.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = [
+    "
     CREATE TABLE devices (
         urn TEXT PRIMARY KEY,
         certificate TEXT NOT NULL,
@@ -31,7 +32,60 @@ const STEPS: [&str; 1] = ["
         UNIQUE (device, id)
     ) STRICT;
     CREATE INDEX reports_of_device ON reports (device, seq);
-"];
+",
+    "
+    CREATE TABLE enrolments (
+        device TEXT PRIMARY KEY COLLATE NOCASE,
+        allowed INTEGER NOT NULL,
+        since INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE certificates (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        serial TEXT NOT NULL UNIQUE,
+        device TEXT NOT NULL,
+        key BLOB NOT NULL,
+        der BLOB NOT NULL,
+        issued INTEGER NOT NULL,
+        not_after INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX certificates_of_device ON certificates (device, seq);
+    CREATE INDEX certificates_of_key ON certificates (key);
+    CREATE TABLE revocations (
+        serial TEXT PRIMARY KEY,
+        since INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE tokens (
+        hash TEXT PRIMARY KEY,
+        device TEXT NOT NULL,
+        expires INTEGER NOT NULL,
+        key BLOB
+    ) STRICT;
+    CREATE TABLE requests (
+        device TEXT PRIMARY KEY,
+        key BLOB NOT NULL,
+        approved INTEGER NOT NULL,
+        asked INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE issuing (
+        one INTEGER PRIMARY KEY CHECK (one = 1),
+        enabled INTEGER NOT NULL,
+        list INTEGER NOT NULL
+    ) STRICT;
+    INSERT INTO issuing VALUES (1, 1, 0);
+    CREATE TABLE audit (
+        seq INTEGER PRIMARY KEY,
+        at INTEGER NOT NULL,
+        event TEXT NOT NULL,
+        device TEXT NOT NULL,
+        detail TEXT NOT NULL,
+        hash BLOB NOT NULL
+    ) STRICT;
+    CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit
+        BEGIN SELECT RAISE (ABORT, 'the audit log is not changed'); END;
+    CREATE TRIGGER audit_is_not_removed BEFORE DELETE ON audit
+        BEGIN SELECT RAISE (ABORT, 'the audit log is not removed'); END;
+",
+];
 
 /// Brings a database to the last version, each step as a whole.
 pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<()> {

@@ -1,5 +1,7 @@
 //! The store in SQLite: one file, write-ahead log, every commit synced.
 
+mod enrolments;
+
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -9,6 +9,8 @@
 
 mod admission;
 mod command_line;
+mod enrolling;
+mod enrolment;
 mod reports;
 mod repository;
 mod world;

@@ -27,6 +27,8 @@ pub(crate) struct World {
     pub(crate) folder: TempDir,
     pub(crate) pki: PkiFolder,
     pub(crate) address: SocketAddr,
+    /// Where devices enrol, if they do.
+    pub(crate) enrolment: Option<SocketAddr>,
     pub(crate) reloader: Reloader,
     stop: Option<oneshot::Sender<()>>,
     running: JoinHandle<()>,
@@ -64,12 +66,7 @@ pub(crate) fn prepare(folder: &Path) -> PkiFolder {
     let corp = Organisation::new("Example Corp", "corp.example", "example").unwrap();
     let pki = ceremony(|c| PkiFolder::create(&folder.join("pki"), &corp, Algorithms::STANDARD, c))
         .unwrap();
-    let server = Leaf::ApiServer(ApiServer {
-        name: "api".to_owned(),
-        dns_names: vec!["api.corp.example".to_owned()],
-        addresses: vec![],
-    });
-    ceremony(|c| pki.issue(&server, KeySource::Generate, None, c)).unwrap();
+    ceremony(|c| certify_server(&pki, c));
     std::fs::create_dir_all(folder.join("repository/metadata")).unwrap();
     std::fs::write(
         folder.join("repository/metadata/timestamp.json"),
@@ -77,6 +74,16 @@ pub(crate) fn prepare(folder: &Path) -> PkiFolder {
     )
     .unwrap();
     pki
+}
+
+pub(crate) fn certify_server(pki: &PkiFolder, ceremony: &mut Ceremony<'_>) {
+    let server = Leaf::ApiServer(ApiServer {
+        name: "api".to_owned(),
+        dns_names: vec!["api.corp.example".to_owned()],
+        addresses: vec![],
+    });
+    pki.issue(&server, KeySource::Generate, None, ceremony)
+        .unwrap();
 }
 
 impl World {
@@ -94,6 +101,14 @@ impl World {
     }
 
     async fn build(limits: Limits, clock: Timestamp) -> Self {
+        Self::configured(limits, clock, |_, _| {}).await
+    }
+
+    pub(crate) async fn configured(
+        limits: Limits,
+        clock: Timestamp,
+        configure: impl FnOnce(&PkiFolder, &mut Config),
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let pki = prepare(folder.path());
         ceremony(|c| {
@@ -111,8 +126,10 @@ impl World {
         );
         config.clock = Clock::Fixed(clock);
         config.limits = limits;
+        configure(&pki, &mut config);
         let server = Server::bind(config).await.unwrap();
         let (address, reloader) = (server.local_addr(), server.reloader());
+        let enrolment = server.enrolment_addr();
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(async move {
             let stopped = async { stopped.await.unwrap_or_default() };
@@ -122,6 +139,7 @@ impl World {
             folder,
             pki,
             address,
+            enrolment,
             reloader,
             stop: Some(stop),
             running,

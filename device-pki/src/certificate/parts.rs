@@ -115,6 +115,8 @@ pub(super) fn purpose_name(oid: &[u8]) -> String {
         oid::CLIENT_AUTH_DER => "clientAuth".to_owned(),
         oid::CODE_SIGNING_DER => "codeSigning".to_owned(),
         oid::API_SERVER_DER => "API server".to_owned(),
+        oid::FACTORY_IDENTITY_DER => "factory identity".to_owned(),
+        oid::OPERATOR_DER => "operator".to_owned(),
         other => Oid::new(other.into()).to_id_string(),
     }
 }

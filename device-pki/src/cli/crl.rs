@@ -2,8 +2,8 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
+use device_pki::Result;
 use device_pki::folder::{DEFAULT_CRL_DAYS, PkiFolder};
-use device_pki::{CaKind, Result};
 
 use super::keys::PassphraseArgs;
 use super::say;
@@ -26,7 +26,7 @@ impl CrlArgs {
         let lists = self
             .passphrase
             .ceremony(&pki, |ceremony| pki.write_crls(self.days, ceremony))?;
-        for kind in CaKind::ALL.into_iter().filter(|kind| !pki.has_key(*kind)) {
+        for kind in pki.kinds().filter(|kind| !pki.has_key(*kind)) {
             say(out, &format!("{kind:?}: no new list, its key is not here"))?;
         }
         for list in &lists {

@@ -3,12 +3,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 use device_pki::folder::{Algorithms, Ceremony, PkiFolder};
-use device_pki::{Organisation, Protection, Result, ScryptCost, SystemEntropy};
+use device_pki::{CaKind, Organisation, Protection, Result, ScryptCost, SystemEntropy};
 
 use super::keys::PassphraseArgs;
 use super::say;
 
-/// Make a new PKI: a root CA, and below it the CAs for signers, devices and servers
+/// Make a new PKI: a root CA, and below it the CAs for signers, devices, the factory, servers and operators
 ///
 /// The private keys of the CAs are encrypted with one passphrase. Give trust-anchor.pem to every device.
 #[derive(Debug, Args)]
@@ -46,6 +46,9 @@ impl InitArgs {
             Algorithms::STANDARD,
             &mut ceremony,
         )?;
+        for kind in [CaKind::Factory, CaKind::Operator] {
+            pki.add(kind, &mut ceremony)?;
+        }
         say(
             out,
             &format!(

@@ -34,8 +34,8 @@ impl RevokeArgs {
                     certificate.name, certificate.serial
                 ),
             )?;
-            let list = pki.crl_path(certificate.issuer)?;
-            say(out, &format!("  list to publish  {}", list.display()))?;
+            let list = certificate.list.display();
+            say(out, &format!("  list to publish  {list}"))?;
         }
         Ok(())
     }

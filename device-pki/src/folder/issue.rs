@@ -77,8 +77,11 @@ impl PkiFolder {
                 (SubjectKey::of(&key)?, Some(key))
             }
         };
-        let days = days.unwrap_or_else(|| leaf.default_days());
-        let validity = Validity::days(ceremony.now.plus_seconds(-BACKDATE), days);
+        let start = ceremony.now.plus_seconds(-BACKDATE);
+        let validity = match days.or(leaf.default_days()) {
+            Some(days) => Validity::days(start, days),
+            None => Validity::unlimited(start),
+        };
         let certificate = ca.issue(leaf, &subject, validity, ceremony.entropy)?;
 
         let mut state = self.state(leaf.issuer())?;
@@ -92,7 +95,7 @@ impl PkiFolder {
             Some(key) => {
                 let key_path = path.join("key.pem");
                 let protection = match leaf {
-                    Leaf::FirmwareSigner(_) => ceremony.protection,
+                    Leaf::FirmwareSigner(_) | Leaf::Operator(_) => ceremony.protection,
                     _ => Protection::FileMode,
                 };
                 key.save(&key_path, protection, ceremony.entropy)?;
@@ -114,6 +117,8 @@ fn profile_name(leaf: &Leaf) -> &'static str {
         Leaf::FirmwareSigner(_) => "firmware-signer",
         Leaf::ApiServer(_) => "api-server",
         Leaf::Device(_) => "device",
+        Leaf::FactoryDevice(_) => "factory-device",
+        Leaf::Operator(_) => "operator",
     }
 }
 
@@ -123,6 +128,8 @@ fn folder_of(leaf: &Leaf) -> Result<PathBuf> {
         Leaf::FirmwareSigner(signer) => ("signers", signer.name.clone()),
         Leaf::ApiServer(server) => ("servers", server.name()),
         Leaf::Device(device) => ("devices", device.serial.clone()),
+        Leaf::FactoryDevice(device) => ("factory", device.serial.clone()),
+        Leaf::Operator(operator) => ("operators", operator.name.clone()),
     };
     let unsafe_name = name.is_empty()
         || name.starts_with('.')

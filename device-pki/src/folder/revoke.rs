@@ -1,5 +1,8 @@
 //! Revoking certificates, and writing the revocation lists.
 
+use std::path::PathBuf;
+
+use super::generations::Place;
 use super::{Ceremony, PkiFolder};
 use crate::authority::CrlContent;
 use crate::crl::Crl;
@@ -19,6 +22,8 @@ pub struct Revoked {
     pub name: String,
     /// The CA that issued it, and whose list has it now.
     pub issuer: CaKind,
+    /// The file of that list.
+    pub list: PathBuf,
 }
 
 impl PkiFolder {
@@ -31,18 +36,22 @@ impl PkiFolder {
         let lock = self.lock()?;
         let mut revoked = Vec::new();
         let mut changed = Vec::new();
-        for issuer in CaKind::ALL {
-            let mut state = self.state(issuer)?;
+        for place in self.places() {
+            let mut state = place.state()?;
+            let mut any = false;
             for entry in state.find(wanted) {
                 entry.revoked_at.get_or_insert(ceremony.now);
-                let (serial, name) = (entry.serial.clone(), entry.name.clone());
+                any = true;
                 revoked.push(Revoked {
-                    serial,
-                    name,
-                    issuer,
+                    serial: entry.serial.clone(),
+                    name: entry.name.clone(),
+                    issuer: place.kind,
+                    list: place.crl_path(self)?,
                 });
             }
-            changed.push((issuer, state));
+            if any {
+                changed.push((place, state));
+            }
         }
         let Some(first) = revoked.first() else {
             let folder = self.path.clone();
@@ -60,12 +69,13 @@ impl PkiFolder {
                 count: revoked.len(),
             });
         }
-        for (issuer, state) in changed {
-            self.save_state(issuer, &state)?;
+        let mut places = Vec::new();
+        for (place, state) in changed {
+            place.save_state(&state)?;
+            places.push(place);
         }
-        let issuer = first.issuer;
         drop(lock);
-        self.write_crls_of(&[issuer], DEFAULT_CRL_DAYS, ceremony)?;
+        self.write_crls_of(&places, DEFAULT_CRL_DAYS, ceremony)?;
         Ok(revoked)
     }
 
@@ -75,41 +85,37 @@ impl PkiFolder {
     /// # Errors
     /// If a CA's key cannot be opened or a step fails.
     pub fn write_crls(&self, days: u32, ceremony: &mut Ceremony<'_>) -> Result<Vec<Crl>> {
-        let here: Vec<CaKind> = CaKind::ALL
-            .into_iter()
-            .filter(|kind| self.has_key(*kind))
-            .collect();
+        let mut here = self.places();
+        here.retain(Place::has_key);
         self.write_crls_of(&here, days, ceremony)
     }
 
-    fn write_crls_of(
+    pub(super) fn write_crls_of(
         &self,
-        kinds: &[CaKind],
+        places: &[Place],
         days: u32,
         ceremony: &mut Ceremony<'_>,
     ) -> Result<Vec<Crl>> {
         let _lock = self.lock()?;
         durable::create_dir_durable(&self.path.join("crl"), 0o755)?;
-        kinds
-            .iter()
-            .map(|&kind| {
-                let ca = self.authority(kind, ceremony.protection)?;
-                let mut state = self.state(kind)?;
-                let number = state.take_crl_number();
-                // The number is used up before anything is signed with it.
-                self.save_state(kind, &state)?;
-                let crl = ca.crl(&CrlContent {
-                    number,
-                    this_update: ceremony.now,
-                    next_update: ceremony
-                        .now
-                        .plus_seconds(i64::from(days).saturating_mul(86_400)),
-                    revoked: state.revoked()?,
-                })?;
-                durable::write(&self.crl_path(kind)?, crl.der(), durable::PUBLIC)?;
-                Ok(crl)
-            })
-            .collect()
+        let mut lists = Vec::new();
+        for place in places {
+            let ca = place.authority(self, ceremony)?;
+            let mut state = place.state()?;
+            let number = state.take_crl_number();
+            // The number is used up before anything is signed with it.
+            place.save_state(&state)?;
+            let seconds = i64::from(days).saturating_mul(86_400);
+            let crl = ca.crl(&CrlContent {
+                number,
+                this_update: ceremony.now,
+                next_update: ceremony.now.plus_seconds(seconds),
+                revoked: state.revoked()?,
+            })?;
+            durable::write(&place.crl_path(self)?, crl.der(), durable::PUBLIC)?;
+            lists.push(crl);
+        }
+        Ok(lists)
     }
 
     /// The revocation lists as they were written last.
@@ -117,10 +123,10 @@ impl PkiFolder {
     /// # Errors
     /// If one cannot be read.
     pub fn crls(&self) -> Result<Vec<Crl>> {
-        CaKind::ALL
-            .into_iter()
-            .map(|kind| self.crl_path(kind))
-            .map(|path| Crl::load(&path?))
+        let places = self.places();
+        places
+            .iter()
+            .map(|place| Crl::load(&place.crl_path(self)?))
             .collect()
     }
 }

@@ -28,6 +28,8 @@ pub(crate) enum Expected {
     ApiServer,
     /// Some device.
     AnyDevice,
+    /// Some device by its identity from the factory, or nobody: a client without a certificate has a token.
+    FactoryDevice,
     /// One of these devices.
     Devices(Arc<Allowed>),
 }
@@ -53,6 +55,7 @@ impl Verifier {
         match self.expected {
             Expected::ApiServer => Purpose::ApiServer,
             Expected::AnyDevice | Expected::Devices(_) => Purpose::Device,
+            Expected::FactoryDevice => Purpose::FactoryIdentity,
         }
     }
 
@@ -85,7 +88,12 @@ impl Verifier {
             }
             Clock::System | Clock::Fixed(_) => Timestamp::from_unix_seconds(seconds),
         };
-        path::verify(&chain, anchor, self.purpose(), now).map_err(|why| in_tls(&why, &chain))?;
+        let judged_at = match self.expected {
+            Expected::FactoryDevice => path::while_issuers_last(now, &chain, anchor),
+            _ => now,
+        };
+        path::verify(&chain, anchor, self.purpose(), judged_at)
+            .map_err(|why| in_tls(&why, &chain))?;
         self.not_revoked(&chain, now)?;
         chain
             .into_iter()
@@ -184,6 +192,10 @@ impl ServerCertVerifier for Verifier {
 }
 
 impl ClientCertVerifier for Verifier {
+    fn client_auth_mandatory(&self) -> bool {
+        !matches!(self.expected, Expected::FactoryDevice)
+    }
+
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
     }

@@ -34,7 +34,7 @@ pub fn of(error: &Error) -> u8 {
         Error::Target { .. } | Error::Payload { .. } => 5,
         Error::Slot(_) | Error::Running { .. } | Error::Store(_) => 6,
         Error::Boot(_) | Error::TrialFailed { .. } | Error::Restart { .. } => 7,
-        Error::Config(_) | Error::Identity(_) | Error::HealthChecks(_) => 8,
+        Error::Config(_) | Error::Identity(_) | Error::Enrolment(_) | Error::HealthChecks(_) => 8,
         Error::Locked { .. } | Error::Lifecycle(_) | Error::Unwell { .. } => 1,
     }
 }

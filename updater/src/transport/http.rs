@@ -2,6 +2,7 @@
 
 mod base;
 mod body;
+mod exchange;
 mod failure;
 mod proxy;
 mod redirect;
@@ -20,6 +21,7 @@ use super::{Answer, Body, NetworkLimits, Part, Request, Transport};
 use crate::error::TransportError;
 use base::Base;
 use body::{HttpBody, Share};
+pub(crate) use exchange::{Exchange, exchange};
 pub use proxy::Proxy;
 
 /// Most header fields of an answer.

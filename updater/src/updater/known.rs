@@ -44,7 +44,8 @@ impl Updater {
     }
 
     fn newest_certificate(&self, set: &AtTargets) -> Option<(Timestamp, String)> {
-        let pem = durable::read_bounded(&self.config.trust.anchor, super::MAX_ROOT).ok()?;
+        let pem =
+            durable::read_bounded(&self.config.trust.anchor, super::network::MAX_ANCHOR).ok()?;
         let trust = Trust::Pki {
             anchor: Box::new(TrustAnchor::from_pem(&pem).ok()?),
             thresholds: self.config.trust.thresholds(),

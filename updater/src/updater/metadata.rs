@@ -127,6 +127,7 @@ impl Updater {
             TimeFloor::factory(self.config.factory.build_time),
             None,
         );
+        self.keep_identity(clock.reference().0).await?;
         let mut network = Network::open(&self.config, &self.states, true, clock.reference().0)?;
         let root;
         let first = match &self.config.trust.first_root {

@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
-use device_pki::{Clock, Identity, RevocationPolicy, Revocations, TrustAnchor, durable, tls};
+use device_pki::{Clock, RevocationPolicy, Revocations, TrustAnchor, durable, tls};
 use metadata_schema::limits::Limits;
 use metadata_schema::time::ReferenceTime;
 
+use super::identity;
 use crate::config::Config;
 use crate::error::{Error, StoreError};
 use crate::metadata_store::MetadataStore;
@@ -16,7 +17,7 @@ use crate::transport::http::Http;
 use crate::trust::Trust;
 
 /// Longest trust anchor, in bytes.
-const MAX_ANCHOR: u64 = 64 * 1024;
+pub(super) const MAX_ANCHOR: u64 = 64 * 1024;
 
 /// A device that can ask its server.
 pub(super) struct Network {
@@ -36,7 +37,7 @@ impl Network {
     ) -> Result<Self, Error> {
         let store = MetadataStore::at(&states.metadata());
         let lists = if blank { Vec::new() } else { lists(&store)? };
-        let identity = Identity::load(&config.identity.certificate, &config.identity.key);
+        let identity = identity::load(config, states);
         let anchor = durable::read_bounded(&config.trust.anchor, MAX_ANCHOR)
             .and_then(|pem| TrustAnchor::from_pem(&pem))
             .map_err(Error::Identity)?;
@@ -46,7 +47,7 @@ impl Network {
             policy: RevocationPolicy::Available,
             clock: Clock::AtLeast(now),
         };
-        let identity = identity.map_err(Error::Identity)?;
+        let identity = identity?;
         let tls = tls::device_client(&identity, &trust).map_err(Error::Identity)?;
         let server = &config.server;
         Ok(Self {
@@ -77,7 +78,7 @@ impl Network {
     }
 }
 
-fn lists(store: &MetadataStore) -> Result<Vec<device_pki::Crl>, Error> {
+pub(super) fn lists(store: &MetadataStore) -> Result<Vec<device_pki::Crl>, Error> {
     let mut lists = Vec::new();
     for (path, bytes) in store.load_crls()? {
         let damaged = |e: device_pki::Error| StoreError::Damaged {

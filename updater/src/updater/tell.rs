@@ -1,10 +1,10 @@
 //! Reports about this device. Reporting never decides anything: what goes wrong here is only logged.
 
-use device_pki::{DeviceReport, Identity, ReportEvent, SystemEntropy, report};
+use device_pki::{DeviceReport, ReportEvent, SystemEntropy, report};
 use metadata_schema::time::ReferenceTime;
 
-use super::Updater;
 use super::network::Network;
+use super::{Updater, identity};
 use crate::error::Error;
 use crate::install::PayloadKind;
 use crate::report::Outbox;
@@ -22,10 +22,7 @@ impl Updater {
             return;
         }
         let written = || -> Result<(), Error> {
-            let identity = &self.config.identity;
-            let identity =
-                Identity::load(&identity.certificate, &identity.key).map_err(Error::Identity)?;
-            let Some(device) = identity.device() else {
+            let Some(device) = identity::urn(&self.config, &self.states)? else {
                 return Ok(());
             };
             let report = DeviceReport {
