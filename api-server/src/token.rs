@@ -1,27 +1,27 @@
 //! One-time tokens: what stands for a device that has no identity yet. They are kept hashed.
 
 use axum::http::{HeaderMap, header};
-use device_pki::{Entropy as _, SystemEntropy, cms};
-use sha2::{Digest, Sha256};
+use device_pki::{Entropy as _, SerialNumber, SystemEntropy, cms};
+use metadata_schema::digest::Sha256Digest;
 
 use crate::error::Result;
 
 /// Longest credentials that are looked at, in base64.
 const MAX_LENGTH: usize = 512;
 
-/// A new token: 160 random bits, as 40 digits.
+/// A new token: 160 random bits in hex, without zeros at its beginning.
 ///
 /// # Errors
 /// If there are no random bytes.
 pub fn new() -> Result<String> {
     let mut bytes = [0; 20];
     SystemEntropy.fill(&mut bytes)?;
-    Ok(hex::encode(bytes))
+    Ok(SerialNumber::new(&bytes).to_string())
 }
 
 /// Its hash in hex (SHA-256): a token has too many bits to be guessed from it.
 pub fn hash(token: &str) -> String {
-    hex::encode(Sha256::digest(token.as_bytes()))
+    Sha256Digest::of(token.as_bytes()).to_string()
 }
 
 /// Serial number and hash of the token of a request by the Basic scheme (RFC 7617).

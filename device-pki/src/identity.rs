@@ -109,7 +109,7 @@ impl Identity {
 }
 
 /// Where the chain begins in a text of key and chain.
-fn split(text: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(crate) fn split(text: &[u8]) -> Option<(&[u8], &[u8])> {
     const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
     let at = text.windows(BEGIN.len()).position(|part| part == BEGIN)?;
     text.split_at_checked(at)

@@ -3,6 +3,7 @@
 use crate::certificate::Certificate;
 use crate::crl::Crl;
 use crate::error::{Error, Result};
+use crate::identity;
 use crate::pem_text;
 
 /// Most revoked certificates that are listed one by one.
@@ -28,16 +29,29 @@ pub fn inspect(what: &str, bytes: &[u8]) -> Result<Vec<String>> {
         "X509 CRL" => Ok(list(&Crl::from_pem_or_der(what, bytes)?)),
         "ENCRYPTED PRIVATE KEY" => Ok(vec!["Private key, encrypted with a passphrase".to_owned()]),
         "PRIVATE KEY" => {
-            let key = crate::KeyPair::from_pem(what, bytes, None)?;
-            Ok(vec![format!(
-                "Private key for {}, not encrypted",
-                key.algorithm()
-            )])
+            // The identity of an enrolled device has its chain in the same file.
+            let (key, chain) = identity::split(bytes).unwrap_or((bytes, &[]));
+            let key = crate::KeyPair::from_pem(what, key, None)?;
+            let key = format!("Private key for {}, not encrypted", key.algorithm());
+            let chain = Certificate::chain_from_pem(what, chain)?;
+            let chain = chain.iter().flat_map(certificate);
+            Ok(std::iter::once(key).chain(chain).collect())
         }
         _ => {
             let chain = Certificate::chain_from_pem(what, bytes)?;
             Ok(chain.iter().flat_map(certificate).collect())
         }
+    }
+}
+
+/// The chain in a file, leaf first, whether its key stands before it or not; none if there is no certificate in it.
+///
+/// # Errors
+/// If it is malformed.
+pub fn chain(what: &str, bytes: &[u8]) -> Result<Vec<Certificate>> {
+    match identity::split(bytes) {
+        Some((_, chain)) => Certificate::chain_from_pem(what, chain),
+        None => Ok(Vec::new()),
     }
 }
 

@@ -18,6 +18,11 @@ impl SerialNumber {
         )
     }
 
+    /// From hex digits, as [`std::fmt::Display`] writes them; none if they are no such.
+    pub fn from_hex(text: &str) -> Option<Self> {
+        hex::decode(text).ok().map(|bytes| Self::new(&bytes))
+    }
+
     /// The big-endian bytes, without leading zeros.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0

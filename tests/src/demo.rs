@@ -95,6 +95,7 @@ pub fn play(arguments: &Arguments, screen: &Screen) -> Result<(), Failure> {
     keepers::repository(&world)?;
     devices::server(&mut world)?;
     devices::provision(&world)?;
+    devices::enrol(&world)?;
     releases::first(&world, &images)?;
     releases::second(&world, &images)?;
     releases::third(&world, &images)?;

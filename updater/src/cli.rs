@@ -2,6 +2,7 @@
 
 mod bootstrap;
 mod check;
+mod enrol;
 pub mod exit_code;
 mod once;
 mod output;
@@ -65,6 +66,8 @@ enum Command {
     Consent(person::Consent),
     History(why::History),
     Doctor(why::Doctor),
+    /// Get this device's certificate, or renew it when it is time, as every run does first
+    Enrol(enrol::Enrol),
     /// Begin to trust the repository, as a blank device does by itself on its first run; install nothing
     Bootstrap(bootstrap::Bootstrap),
     /// Act as the boot loader of a simulated device
@@ -113,6 +116,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
                 Command::Once(command) => command.run(&context).await,
                 Command::Run(command) => command.run(&context).await,
                 Command::Check(command) => command.run(&context).await,
+                Command::Enrol(command) => command.run(&context).await,
                 Command::Bootstrap(command) => command.run(&context).await,
                 Command::Install(command) => command.run(&context).await,
                 Command::Doctor(command) => command.run(&context).await,

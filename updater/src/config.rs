@@ -203,13 +203,7 @@ impl Config {
             .values_mut()
             .flat_map(|slot| [&mut slot.a, &mut slot.b]);
         identity.resolve(folder);
-        let single = [
-            &mut trust.anchor,
-            state,
-            hooks,
-            socket,
-            &mut policy.inhibit,
-        ];
+        let single = [&mut trust.anchor, state, hooks, socket, &mut policy.inhibit];
         let optional = [metrics, &mut policy.metered_file];
         let optional = optional.into_iter().flatten();
         for path in single

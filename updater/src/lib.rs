@@ -49,4 +49,4 @@ pub mod trust;
 mod updater;
 
 pub use error::Error;
-pub use updater::{Asked, Checked, Finding, Health, Outcome, Updater};
+pub use updater::{Asked, Checked, Enrolled, Finding, Health, Outcome, Updater};

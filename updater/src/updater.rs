@@ -41,6 +41,7 @@ use crate::slot::{EmmcBoot, SlotGroup, SlotName};
 use crate::state_store::StateStore;
 use crate::stop::Stop;
 pub use doctor::{Finding, Health};
+pub use identity::Enrolled;
 use metadata::Refreshed;
 
 /// What a run did.

@@ -3,9 +3,9 @@
 //! The database takes entries in and refuses to change or remove them; whoever writes to its file past it breaks the chain,
 //! and who cuts the end off is found out by a hash that was noted elsewhere: `api-server audit` prints the last one.
 
+use metadata_schema::digest::Sha256Digest;
 use metadata_schema::time::Timestamp;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 /// The hash before the first entry.
 pub const BEGINNING: [u8; 32] = [0; 32];
@@ -53,20 +53,19 @@ impl Entry {
     /// The hash that it has to have after one with the hash `previous`: SHA-256 of that hash, number and time (big-endian, 8
     /// bytes each), and of each text its length (8 bytes) and its bytes.
     pub fn expected(&self, previous: &[u8; 32]) -> [u8; 32] {
-        let mut hash = Sha256::new();
-        hash.update(previous);
-        hash.update(self.number.to_be_bytes());
-        hash.update(self.at.unix_seconds().to_be_bytes());
+        let mut all = previous.to_vec();
+        all.extend(self.number.to_be_bytes());
+        all.extend(self.at.unix_seconds().to_be_bytes());
         for text in [&self.event, &self.device, &self.detail] {
-            hash.update(u64::try_from(text.len()).unwrap_or(u64::MAX).to_be_bytes());
-            hash.update(text.as_bytes());
+            all.extend(u64::try_from(text.len()).unwrap_or(u64::MAX).to_be_bytes());
+            all.extend_from_slice(text.as_bytes());
         }
-        hash.finalize().into()
+        *Sha256Digest::of(&all).as_bytes()
     }
 }
 
 fn in_hex<S: serde::Serializer>(hash: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&hex::encode(hash))
+    serializer.serialize_str(&Sha256Digest::from_bytes(*hash).to_string())
 }
 
 /// Follows the chain.

@@ -8,6 +8,37 @@ use device_pki::{Certificate, Identity, cms, csr};
 use crate::enrolling::{CR, Enrolling, key, with_request};
 use crate::world::{Answer, start};
 
+/// A request for a CA's certificate, in the names of another device and of the server: `openssl req -new -subj /CN=SN-2 -addext
+/// basicConstraints=critical,CA:TRUE -addext subjectAltName=URI:urn:example:device:SN-2,DNS:api.corp.example`
+const GREEDY: &str = "-----BEGIN CERTIFICATE REQUEST-----
+MIIBITCByQIBADAPMQ0wCwYDVQQDDARTTi0yMFkwEwYHKoZIzj0CAQYIKoZIzj0D
+AQcDQgAE8ygGD3W/OGhxxuvw3updWv2ydTvN9SLbBnlVVBDx1Ir7knNgHto0449m
+raUT8OWmJB3YWroaBo5UI9u3uAZInqBYMFYGCSqGSIb3DQEJDjFJMEcwDwYDVR0T
+AQH/BAUwAwEB/zA0BgNVHREELTArhhd1cm46ZXhhbXBsZTpkZXZpY2U6U04tMoIQ
+YXBpLmNvcnAuZXhhbXBsZTAKBggqhkjOPQQDAgNHADBEAiAdUgD1xDoL68DRCVEO
+2nho4LsMFzkbH6uKVyNnXP72hwIgEJUyYnaWJwSAyZBxGebhafWrnfPDVK2SXdYk
+Bx9aaw8=
+-----END CERTIFICATE REQUEST-----
+";
+
+/// A request for an RSA key of 2048 bits.
+const RSA: &str = "-----BEGIN CERTIFICATE REQUEST-----
+MIICUTCCATkCAQAwDDEKMAgGA1UEAwwBeDCCASIwDQYJKoZIhvcNAQEBBQADggEP
+ADCCAQoCggEBAKqykq1dnzS7uP3kfoowKZ6VKkAoBchyYNwx7cShzBsY4hGTod3o
+TdmpZ//xPp51m7L/fn5YIc9yhBR4p/iY632oPdrNErBAdsgjxTcg+IAX5ph5/FBl
+jhh8/aeyXmWSyhSqjGpBSqyyMmqRfnWkAqoZd/HMLFS9S7tVUF/7He18NIk4OAy6
+a9JlMt04/nQMdrwB4cHuJ70UWgkqNDETd0Ezvm49Sc6riR5f2fk/op3s6WKtT4rY
+dvd3GLoxWTTU7dWSJaEXrKwjShL0MPtL7Jf/ZaT5JUqL2UNx7oprSSJWBYqEkPgV
+FUS5DHXlW2Ai42vhrwGCYAYc7hyEUvXe5QECAwEAAaAAMA0GCSqGSIb3DQEBCwUA
+A4IBAQCkKKsrb8K8qPsl2HygRuyT4X9Mrwicj6v892W0q17qPa6yvkbgW7yo2YAP
+XsUXNpD558Bi1yKiC+E/XL+6BqE6C5elkvUYzElwCWqvm4XLu9PTr+yWMme4fdNj
+6JN2c1kHchAr7XN/kpvnT0p8PbAYkq/oXi1px8x2WWdOpnPdgadbDmNk3ddg/qWy
+9+GKKSRwOhi4aY9KV27yBj7abnwLwv/V1oSfbza7tVcEurQ9UHG1MicskbngiBsE
+4GHGYo53NPZTze9vuJElpROruKqX8tsUZeCBF6eknDuam49hCOxyymGLj3G39G3w
+2yXEZf2Nq/EeOiXicOpEC4lOGktb
+-----END CERTIFICATE REQUEST-----
+";
+
 fn certificate(answer: &Answer) -> Certificate {
     assert_eq!(
         answer.status,
@@ -100,22 +131,8 @@ async fn only_the_public_key_is_taken_from_a_request() {
     let world = Enrolling::new("").await;
     world.allow("SN-1");
     let factory = world.factory("SN-1");
-    // A CA, in the name of another device and of the server, signed by its key.
-    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
-    let mut params = rcgen::CertificateParams::new(vec!["api.corp.example".to_owned()]).unwrap();
-    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let name = "urn:example:device:SN-2".try_into().unwrap();
-    params.subject_alt_names.push(rcgen::SanType::URI(name));
-    params
-        .distinguished_name
-        .push(rcgen::DnType::CommonName, "SN-2");
-    let request = params.serialize_request(&key).unwrap();
     let answer = world
-        .post(
-            &factory,
-            "simpleenroll",
-            cms::base64(request.der()).as_bytes(),
-        )
+        .post(&factory, "simpleenroll", GREEDY.as_bytes())
         .await;
     let leaf = certificate(&answer);
     assert!(!leaf.is_ca());
@@ -132,16 +149,12 @@ async fn requests_that_prove_nothing_are_refused() {
     let good = csr::request("x", &key()).unwrap();
     let mut forged = good.clone();
     *forged.last_mut().unwrap() ^= 1;
-    let ml_dsa = rcgen::KeyPair::generate_for(&rcgen::PKCS_ML_DSA_65).unwrap();
-    let ml_dsa = rcgen::CertificateParams::default()
-        .serialize_request(&ml_dsa)
-        .unwrap();
     for (body, why) in [
         (cms::base64(&forged), "not signed by its own key"),
         (cms::base64(&good[..50]), "not a certification request"),
         ("#".to_owned(), "not base64"),
         (String::new(), "not base64"),
-        (cms::base64(ml_dsa.der()), "a key for TLS"),
+        (RSA.to_owned(), "a key for TLS"),
     ] {
         let answer = world.post(&factory, "simpleenroll", body.as_bytes()).await;
         assert_eq!(answer.status, 400, "{why}");

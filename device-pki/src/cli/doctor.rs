@@ -17,7 +17,7 @@ pub(super) struct DoctorArgs {
     /// Folder of the PKI
     dir: PathBuf,
     /// Days ahead that are looked at
-    #[arg(long, default_value_t = 30)]
+    #[arg(long, default_value_t = 14)]
     days: u32,
     /// Only what needs attention
     #[arg(long)]

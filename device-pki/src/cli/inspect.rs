@@ -3,8 +3,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use device_pki::explain::explain;
-use device_pki::inspect::inspect;
-use device_pki::{Certificate, Clock, Crl, Result, Revocations, TrustAnchor, durable};
+use device_pki::inspect::{chain, inspect};
+use device_pki::{Clock, Crl, Result, Revocations, TrustAnchor, durable};
 use metadata_schema::time::Timestamp;
 
 use super::say;
@@ -43,8 +43,9 @@ impl InspectArgs {
             let bytes = durable::read_bounded(file, LIMIT)?;
             let what = file.display().to_string();
             let mut lines = inspect(&what, &bytes)?;
+            let chain = chain(&what, &bytes)?;
             if let Some(anchor) = &anchor
-                && let Ok(chain) = Certificate::chain_from_pem(&what, &bytes)
+                && !chain.is_empty()
             {
                 lines.extend(explain(&chain, anchor, &lists, now));
             }

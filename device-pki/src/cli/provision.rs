@@ -49,6 +49,7 @@ impl ProvisionArgs {
         let (mut new, mut known) = (0_usize, 0_usize);
         self.passphrase.ceremony(&pki, |ceremony| {
             pki.add(CaKind::Factory, ceremony)?;
+            let ca = pki.authority(CaKind::Factory, ceremony.protection)?;
             for serial in &serials {
                 let device = Device {
                     serial: serial.clone(),
@@ -66,7 +67,8 @@ impl ProvisionArgs {
                     }
                     None => KeySource::Generate,
                 };
-                pki.issue(&Leaf::FactoryDevice(device), source, None, ceremony)?;
+                let leaf = Leaf::FactoryDevice(device);
+                pki.issue_by(&ca, &leaf, source, None, ceremony)?;
                 new = new.saturating_add(1);
             }
             Ok(())

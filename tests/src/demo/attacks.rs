@@ -146,11 +146,10 @@ pub(super) fn revoked_device(world: &World) -> Result<(), Failure> {
     let serial = SERIALS[0];
     updater(world, serial, &["check"])?;
     world.succeed(
-        "device-pki",
-        &["revoke", "pki", serial, "--passphrase-file", "passphrase"],
+        "api-server",
+        &["devices", "--data", "server", "revoke", serial],
     )?;
-    publish_crls(world)?;
-    // The server takes up new lists by itself, within seconds.
+    // The server issues a new list by itself, within seconds.
     for _ in 0..100 {
         let ended = updater_for_people(world, serial, &["check"])?;
         if ended.code == 8 {

@@ -19,23 +19,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(super) fn server(world: &mut World) -> Result<(), Failure> {
     let listen = format!("127.0.0.1:{}", world.port());
-    let arguments = [
-        "serve",
-        "--listen",
-        &listen,
-        "--data",
-        "server",
-        "--repository",
-        "repository/published",
-        "--anchor",
-        "pki/trust-anchor.pem",
-        "--certificate",
-        "pki/servers/127.0.0.1/chain.pem",
-        "--key",
-        "pki/servers/127.0.0.1/key.pem",
-        "--crl",
-        "pki/crl",
-    ];
+    let configuration = server_configuration(world, &listen);
+    std::fs::write(world.path("server.toml"), configuration)
+        .map_err(Failure::io("write server.toml"))?;
+    let arguments = ["serve", "--config", "server.toml"];
     std::fs::create_dir_all(world.path("server"))
         .map_err(Failure::io("make the server's folder"))?;
     let script = format!(
@@ -55,10 +42,57 @@ pub(super) fn server(world: &mut World) -> Result<(), Failure> {
         }
         std::thread::sleep(Duration::from_millis(50));
     }
+    world.succeed(
+        "api-server",
+        &[
+            "devices",
+            "--data",
+            "server",
+            "allow",
+            "--csv",
+            "devices.csv",
+        ],
+    )?;
     let text = format!("API server on {listen}: TLS 1.3, both sides show certificates");
     world
         .screen()
         .step("server", &text, &json!({"listen": listen}));
+    Ok(())
+}
+
+/// The server has the CA that certifies devices, and enrols them on a listener of its own.
+fn server_configuration(world: &World, listen: &str) -> String {
+    format!(
+        r#"listen = "{listen}"
+repository = "repository/published"
+data = "server"
+anchor = "pki/trust-anchor.pem"
+certificate = "pki/servers/127.0.0.1/chain.pem"
+key = "pki/servers/127.0.0.1/key.pem"
+crls = ["pki/crl"]
+
+[est]
+listen = "127.0.0.1:{}"
+ca = "pki/device-issuing-ca/ca.pem"
+key = "pki/device-issuing-ca/ca.key.pem"
+passphrase_file = "passphrase"
+organisation = {{ name = "Example", domain = "example.com", namespace = "example" }}
+"#,
+        world.enrolment_port()
+    )
+}
+
+/// The devices get their certificates: each makes a key, and proves by its identity from the factory which device it is.
+pub(super) fn enrol(world: &World) -> Result<(), Failure> {
+    for serial in SERIALS {
+        let ended = updater_for_people(world, serial, &["enrol"])?;
+        let ended = ended.must_end(0, "has a new certificate")?;
+        world.screen().note(&ended.stdout);
+    }
+    let text = "both made a key and got a certificate for 90 days, which they renew by themselves";
+    world
+        .screen()
+        .step("enrol", text, &json!({"devices": SERIALS}));
     Ok(())
 }
 
@@ -88,8 +122,8 @@ pub(super) fn provision(world: &World) -> Result<(), Failure> {
                 "repository/published/metadata/1.root.json".to_owned(),
                 "root.json",
             ),
-            (format!("pki/devices/{serial}/chain.pem"), "device.pem"),
-            (format!("pki/devices/{serial}/key.pem"), "device.key"),
+            (format!("pki/factory/{serial}/chain.pem"), "idevid.pem"),
+            (format!("pki/factory/{serial}/key.pem"), "idevid.key"),
         ] {
             std::fs::copy(world.path(&from), folder.join(to))
                 .map_err(Failure::io(format!("copy {from}")))?;
@@ -118,6 +152,7 @@ fi
 
 fn configuration(world: &World, _serial: &str) -> String {
     let base = format!("https://127.0.0.1:{}", world.port());
+    let enrolment = world.enrolment_port();
     format!(
         r#"[device]
 product = "{PRODUCT}"
@@ -134,8 +169,8 @@ anchor = "trust-anchor.pem"
 root = "root.json"
 
 [identity]
-certificate = "device.pem"
-key = "device.key"
+est = "https://127.0.0.1:{enrolment}"
+idevid = {{ certificate = "idevid.pem", key = "idevid.key" }}
 
 [slots.rootfs]
 a = "slot-a.img"
@@ -220,8 +255,8 @@ pub(super) fn channel(world: &World) -> Result<(), Failure> {
 async fn talk(world: &World) -> Result<(String, String), Failure> {
     let other = |e: device_pki::Error| Failure::Other(e.to_string());
     let identity = |serial: &str| {
-        let folder = world.path(&format!("devices/{serial}"));
-        Identity::load(&folder.join("device.pem"), &folder.join("device.key")).map_err(other)
+        let current = format!("devices/{serial}/state/identity/current.pem");
+        Identity::load_bundle(&world.path(&current)).map_err(other)
     };
     let (first, second) = (identity(SERIALS[0])?, identity(SERIALS[1])?);
     let anchor = std::fs::read(world.path("pki/trust-anchor.pem"))

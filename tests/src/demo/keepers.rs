@@ -36,7 +36,7 @@ pub(super) fn pki(world: &mut World) -> Result<(), Failure> {
     )?;
     screen.step(
         "pki",
-        "root CA, firmware-signing CA, device-issuing CA, server CA; their keys are encrypted",
+        "root CA, and below it the CAs for signers, the factory, devices, servers and operators; their keys are encrypted",
         &json!({}),
     );
     std::fs::create_dir_all(world.path("people")).map_err(Failure::io("make a folder for keys"))?;
@@ -79,20 +79,20 @@ pub(super) fn pki(world: &mut World) -> Result<(), Failure> {
         ]
         .concat(),
     )?;
-    for serial in super::devices::SERIALS {
-        world.succeed(
-            "device-pki",
-            &[
-                &["issue-device", "pki", "--serial", serial][..],
-                &passphrase,
-            ]
-            .concat(),
-        )?;
-    }
+    let list = format!("serial\n{}\n", super::devices::SERIALS.join("\n"));
+    std::fs::write(world.path("devices.csv"), list).map_err(Failure::io("write devices.csv"))?;
+    world.succeed(
+        "device-pki",
+        &[
+            &["provision", "pki", "--csv", "devices.csv"][..],
+            &passphrase,
+        ]
+        .concat(),
+    )?;
     publish_crls(world)?;
     screen.step(
         "devices",
-        "an API server; the devices router-001 and router-002",
+        "an API server; identities from the factory for router-001 and router-002",
         &json!({}),
     );
     Ok(())

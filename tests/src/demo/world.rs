@@ -17,6 +17,7 @@ pub struct World {
     root: PathBuf,
     programs: PathBuf,
     port: u16,
+    enrolment_port: u16,
     screen: Screen,
     server: Option<Child>,
     _temporary: Option<TempDir>,
@@ -63,13 +64,14 @@ impl World {
                 (temporary.path().to_owned(), Some(temporary))
             }
         };
-        let port = free_port().map_err(Failure::io("find a free port"))?;
+        let [port, enrolment_port] = free_ports().map_err(Failure::io("find free ports"))?;
         let programs = program_folder()?;
         let screen = screen.clone();
         let world = Self {
             root,
             programs,
             port,
+            enrolment_port,
             screen,
             server: None,
             _temporary: temporary,
@@ -105,6 +107,11 @@ impl World {
     /// Port of the API server on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Port on 127.0.0.1 where devices enrol.
+    pub fn enrolment_port(&self) -> u16 {
+        self.enrolment_port
     }
 
     /// Builds programs of the workspace with cargo.
@@ -282,6 +289,10 @@ fn program_folder() -> Result<PathBuf, Failure> {
     Ok(folder.to_owned())
 }
 
-fn free_port() -> std::io::Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+fn free_ports() -> std::io::Result<[u16; 2]> {
+    let (one, other) = (
+        TcpListener::bind(("127.0.0.1", 0))?,
+        TcpListener::bind(("127.0.0.1", 0))?,
+    );
+    Ok([one.local_addr()?.port(), other.local_addr()?.port()])
 }

@@ -13,6 +13,7 @@
 mod blocks;
 mod clients;
 mod devices;
+mod pki;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -52,7 +53,7 @@ set -o errtrace
 fn programs() -> PathBuf {
     let own = env::current_exe().unwrap();
     let folder = own.parent().and_then(Path::parent).unwrap().to_owned();
-    for name in ["repo-tool", "device-pki"] {
+    for name in ["repo-tool", "device-pki", "api-server", "updater"] {
         if !folder.join(name).is_file() {
             let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
             let mut build = Command::new(cargo);

@@ -41,6 +41,8 @@ pub struct Means<'a> {
     pub serial: String,
     /// Whether a first enrolment is possible: there is an identity from the factory, or a token.
     pub first: bool,
+    /// Whether somebody asks for it now: whenever it would be time, and with an answer.
+    pub now: bool,
 }
 
 /// What was done.
@@ -56,7 +58,8 @@ pub enum Kept {
 /// Sees to it that there is a certificate in force: enrols, renews, or goes on where a run was cut off.
 ///
 /// # Errors
-/// Only if there is no certificate in use that is worth trying; what fails with a renewal is noted, and tried again later.
+/// Only if there is no certificate in use that is worth trying, or somebody asked for a renewal now; else what fails with a
+/// renewal is noted, and tried again later.
 pub async fn keep(
     store: &IdentityStore,
     ca: &mut impl Ca,
@@ -73,7 +76,7 @@ pub async fn keep(
     let usable = current
         .as_ref()
         .filter(|identity| !attempt.refused && valid(identity, now));
-    let due = usable.is_none_or(|identity| is_due(identity, now));
+    let due = means.now || usable.is_none_or(|identity| is_due(identity, now));
     if !due {
         // A swap that was cut off has left what it swapped in.
         if let Some(pending) = store.pending().unwrap_or_default()
@@ -86,9 +89,13 @@ pub async fn keep(
     if usable.is_none() && !means.first {
         // Nothing to enrol with: the certificate in use is all there is, and its refusal is the server's to say.
         let none = Error::Enrolment(EnrolmentError::NoWay);
-        return current.map(|_| Kept::Unchanged).ok_or(none);
+        return match current {
+            Some(_) if !means.now => Ok(Kept::Unchanged),
+            _ => Err(none),
+        };
     }
-    if usable.is_some() && !schedule::may_try(attempt.failures, attempt.last, attempt.wait, now) {
+    let may_try = schedule::may_try(attempt.failures, attempt.last, attempt.wait, now);
+    if usable.is_some() && !may_try && !means.now {
         return Ok(Kept::Unchanged);
     }
     match swap(store, ca, means, usable, now).await {
@@ -104,7 +111,7 @@ pub async fn keep(
                 refused: attempt.refused,
             };
             let noted = store.set_attempt(failed);
-            if usable.is_none() {
+            if usable.is_none() || means.now {
                 return Err(e);
             }
             let error = e.in_one_line();

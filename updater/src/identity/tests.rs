@@ -194,6 +194,7 @@ impl Device1 {
             urn: Some(urn),
             serial: "SN-1".to_owned(),
             first: self.first,
+            now: false,
         };
         server.now = server.now.max(now);
         keep(&store, server, &means, now).await

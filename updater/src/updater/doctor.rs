@@ -5,7 +5,8 @@ use metadata_schema::time::Timestamp;
 use serde::Serialize;
 
 use super::Updater;
-use super::network::Network;
+use super::identity;
+use super::network::{MAX_ANCHOR, Network};
 use crate::bootstrap;
 use crate::error::Error;
 use crate::hooks;
@@ -104,8 +105,7 @@ impl Updater {
     }
 
     fn identity(&self, now: Timestamp) -> Finding {
-        let paths = &self.config.identity;
-        let identity = Identity::load(&paths.certificate, &paths.key).map_err(Error::Identity);
+        let identity = identity::load(&self.config, &self.states);
         let until = identity.as_ref().ok().and_then(Identity::certificate);
         let until = until.map(device_pki::Certificate::not_after);
         let left = until.map(|until| until.unix_seconds().saturating_sub(now.unix_seconds()));
@@ -130,7 +130,7 @@ impl Updater {
 
     fn anchor(&self) -> Result<String, Error> {
         let path = &self.config.trust.anchor;
-        durable::read_bounded(path, super::MAX_ROOT)
+        durable::read_bounded(path, MAX_ANCHOR)
             .and_then(|pem| TrustAnchor::from_pem(&pem))
             .map_err(Error::Identity)?;
         Ok(path.display().to_string())

@@ -5,20 +5,33 @@ use std::sync::Arc;
 use device_pki::{
     Certificate, Clock, DeviceUrn, Identity, RevocationPolicy, Revocations, TrustAnchor, durable,
 };
-use metadata_schema::time::ReferenceTime;
+use metadata_schema::time::{ReferenceTime, Timestamp};
 
 use super::Updater;
 use super::network::{self, MAX_ANCHOR};
 use crate::config::{Config, EnrolmentConfig, IdentityConfig};
-use crate::error::{EnrolmentError, Error};
+use crate::error::{EnrolmentError, Error, TransportError};
 use crate::identity::est::{Est, token};
 use crate::identity::keep::{self, Kept, Means};
-use crate::identity::{IdentityStore, keep as keep_identity};
+use crate::identity::{IdentityStore, keep as keep_identity, schedule};
 use crate::metadata_store::MetadataStore;
 use crate::state_store::StateStore;
 
 /// Longest certificate chain, in bytes.
 const MAX_CHAIN: u64 = 128 * 1024;
+
+/// What a device has after an enrolment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Enrolled {
+    /// Its name.
+    pub urn: DeviceUrn,
+    /// Whether its certificate is a new one.
+    pub renewed: bool,
+    /// Until when that is valid.
+    pub not_after: Timestamp,
+    /// From when on it is renewed, if the device does that itself.
+    pub renewal: Option<Timestamp>,
+}
 
 /// The identity in use.
 pub(super) fn load(config: &Config, states: &StateStore) -> Result<Identity, Error> {
@@ -58,6 +71,10 @@ fn of_chain(path: &std::path::Path) -> Result<Option<DeviceUrn>, Error> {
 impl Updater {
     /// Enrols or renews when it is time; `now` is the reference time as it is known before anything was fetched.
     pub(super) async fn keep_identity(&self, now: ReferenceTime) -> Result<Kept, Error> {
+        self.keep_identity_as(now, false).await
+    }
+
+    async fn keep_identity_as(&self, now: ReferenceTime, asked: bool) -> Result<Kept, Error> {
         let IdentityConfig::Enrolled(enrolment) = &self.config.identity else {
             return Ok(Kept::Unchanged);
         };
@@ -88,6 +105,7 @@ impl Updater {
             serial: name.clone(),
             urn,
             first: enrolment.idevid.is_some() || token.is_some(),
+            now: asked,
         };
         let mut est = Est {
             config: enrolment,
@@ -105,6 +123,35 @@ impl Updater {
             }
         }
         Ok(kept)
+    }
+
+    /// Enrols, or renews when it is time, or, if `asked`, now; installs nothing.
+    ///
+    /// # Errors
+    /// If there is no certificate in use after that, or it was asked for and there is no new one.
+    pub async fn enrol(&self, asked: bool, system: Timestamp) -> Result<Enrolled, Error> {
+        let now = self.clock(system)?.reference().0;
+        let kept = match self.keep_identity_as(now, asked).await {
+            Err(e @ Error::Transport(TransportError::NotAccepted { .. })) => {
+                if !self.identity_anew(now).await {
+                    return Err(e);
+                }
+                Kept::Renewed
+            }
+            kept => kept?,
+        };
+        let identity = load(&self.config, &self.states)?;
+        let certificate = identity.certificate();
+        let none = || Error::Enrolment(EnrolmentError::NotYet);
+        let (urn, certificate) = identity.device().zip(certificate).ok_or_else(none)?;
+        let (from, until) = (certificate.not_before(), certificate.not_after());
+        let renews = matches!(self.config.identity, IdentityConfig::Enrolled(_));
+        Ok(Enrolled {
+            renewed: kept == Kept::Renewed,
+            not_after: until,
+            renewal: renews.then(|| schedule::renewal(from, until, urn.as_str())),
+            urn,
+        })
     }
 
     /// After a server has refused the device's certificate: whether there is another one now.
@@ -139,6 +186,6 @@ fn renewal_base(config: &Config, enrolment: &EnrolmentConfig) -> Result<String, 
     host.map(|host| format!("https://{host}")).ok_or_else(|| {
         let (url, why) = (metadata.clone(), "it is not https://".to_owned());
         let what = "URL of the metadata";
-        crate::error::TransportError::Url { what, url, why }.into()
+        TransportError::Url { what, url, why }.into()
     })
 }

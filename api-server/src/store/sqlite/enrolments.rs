@@ -315,9 +315,9 @@ impl Enrolments for SqliteStore {
                         (SELECT serial FROM certificates WHERE not_after < ?1) ORDER BY serial",
                 )?
                 .query_map([expired_before.unix_seconds()], |row| {
-                    let serial = hex::decode(row.get::<_, String>(0)?).unwrap_or_default();
+                    let serial = SerialNumber::from_hex(&row.get::<_, String>(0)?);
                     let since = Timestamp::from_unix_seconds(row.get(1)?);
-                    Ok((SerialNumber::new(&serial), since))
+                    Ok((serial.unwrap_or_else(|| SerialNumber::new(&[])), since))
                 })?
                 .collect::<Result<_, _>>()?;
             Ok(Revoked {
