@@ -27,7 +27,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         ["full", new, payload] => {
             let mut to = BufWriter::new(File::create(payload)?);
             let options = DiffOptions::default();
-            let built = full(&mut File::open(new)?, &options, &mut to, &|_| {})?;
+            let mut spool = tempfile::tempfile()?;
+            let built = full(
+                &mut File::open(new)?,
+                &options,
+                &mut spool,
+                &mut to,
+                &|_| {},
+            )?;
             println!("{} bytes, {} frames", built.payload.length, built.frames);
             Ok(())
         }

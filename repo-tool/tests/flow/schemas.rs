@@ -244,7 +244,7 @@ fn answers_and_shared_files_keep_to_their_schemas() {
         "answer-releases",
         serde_json::to_value(archive.offers(now()).unwrap()).unwrap(),
     ));
-    documents.extend(answers_of_a_year(world, &repository, [&alice, &bob]));
+    documents.extend(answers_of_a_year(&world, &repository, [&alice, &bob]));
     for ((name, _), complaint) in documents.iter().zip(judge(&documents)) {
         assert_eq!(complaint, "", "{name}");
     }
@@ -254,7 +254,7 @@ fn answers_and_shared_files_keep_to_their_schemas() {
 
 /// What commands say while the staged release is published, pushed, and looked at.
 fn answers_of_a_year(
-    world: World,
+    world: &World,
     repository: &Repository,
     [alice, bob]: [&Person; 2],
 ) -> Vec<(&'static str, Value)> {

@@ -26,10 +26,6 @@ pub use proxy::Proxy;
 
 /// Most header fields of an answer.
 const MAX_HEADERS: usize = 64;
-/// Longest header list of an answer over HTTP/2, in bytes. (Over HTTP/1.1 the library reads at most 400 KiB.)
-const MAX_HEAD: u32 = 16 * 1024;
-/// Bytes that a server may send ahead over HTTP/2: what of a payload may stand in memory before it is taken.
-const WINDOW: u32 = 512 * 1024;
 /// Most of an answer without a file that is read, so that the connection can be used again.
 const MAX_REMAINDER: usize = 16 * 1024;
 
@@ -247,12 +243,14 @@ fn builder(
 ) -> Result<ClientBuilder, TransportError> {
     let limits = &settings.limits;
     // The library leaves this to whoever makes the TLS settings (RFC 7301).
-    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    tls.alpn_protocols = if cfg!(feature = "http2") {
+        vec![b"h2".to_vec(), b"http/1.1".to_vec()]
+    } else {
+        vec![b"http/1.1".to_vec()]
+    };
     // Files are hashed as they are sent, so they are to be sent as they are.
     let identity = HeaderValue::from_static("identity");
     let headers = HeaderMap::from_iter([(ACCEPT_ENCODING, identity)]);
-    // A dead HTTP/2 connection would otherwise be asked again and again.
-    let probe = (limits.silence / 2).max(Duration::from_millis(1));
     let builder = Client::builder()
         .tls_backend_preconfigured(tls)
         .connect_timeout(limits.connect)
@@ -260,13 +258,29 @@ fn builder(
         .referer(false)
         .user_agent(concat!("updater/", env!("CARGO_PKG_VERSION")))
         .default_headers(headers)
-        .http1_max_headers(MAX_HEADERS)
+        .http1_max_headers(MAX_HEADERS);
+    settings.proxy.apply(over_http2(builder, limits))
+}
+
+#[cfg(feature = "http2")]
+fn over_http2(builder: ClientBuilder, limits: &NetworkLimits) -> ClientBuilder {
+    /// Longest header list of an answer, in bytes. (Over HTTP/1.1 the library reads at most 400 KiB.)
+    const MAX_HEAD: u32 = 16 * 1024;
+    /// Bytes that a server may send ahead: what of a payload may stand in memory before it is taken.
+    const WINDOW: u32 = 512 * 1024;
+    // A dead connection would otherwise be asked again and again.
+    let probe = (limits.silence / 2).max(Duration::from_millis(1));
+    builder
         .http2_max_header_list_size(MAX_HEAD)
         .http2_initial_stream_window_size(WINDOW)
         .http2_initial_connection_window_size(WINDOW)
         .http2_keep_alive_interval(probe)
-        .http2_keep_alive_timeout(probe);
-    settings.proxy.apply(builder)
+        .http2_keep_alive_timeout(probe)
+}
+
+#[cfg(not(feature = "http2"))]
+fn over_http2(builder: ClientBuilder, _limits: &NetworkLimits) -> ClientBuilder {
+    builder
 }
 
 fn unusable(source: Box<dyn std::error::Error + Send + Sync>) -> TransportError {
