@@ -73,9 +73,10 @@ pub async fn keep(
         tracing::warn!(error = %e, "the certificate in use cannot be read");
         None
     });
-    let usable = current
-        .as_ref()
-        .filter(|identity| !attempt.refused && valid(identity, now));
+    // Anybody on the way to the server can say that it refuses: TLS alerts before the handshake's keys are not authentic. So a
+    // refusal is a reason to ask for another certificate, and none to give up one that is in force.
+    let in_force = current.as_ref().filter(|identity| valid(identity, now));
+    let usable = in_force.filter(|_| !attempt.refused);
     let due = means.now || usable.is_none_or(|identity| is_due(identity, now));
     if !due {
         // A swap that was cut off has left what it swapped in.
@@ -95,7 +96,7 @@ pub async fn keep(
         };
     }
     let may_try = schedule::may_try(attempt.failures, attempt.last, attempt.wait, now);
-    if usable.is_some() && !may_try && !means.now {
+    if in_force.is_some() && !may_try && !means.now {
         return Ok(Kept::Unchanged);
     }
     match swap(store, ca, means, usable, now).await {
@@ -111,11 +112,11 @@ pub async fn keep(
                 refused: attempt.refused,
             };
             let noted = store.set_attempt(failed);
-            if usable.is_none() || means.now {
+            if in_force.is_none() || means.now {
                 return Err(e);
             }
             let error = e.in_one_line();
-            tracing::warn!(error, ?noted, "the certificate is not renewed yet");
+            tracing::warn!(error, ?noted, "there is no new certificate yet");
             Ok(Kept::Unchanged)
         }
     }

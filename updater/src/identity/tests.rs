@@ -339,6 +339,33 @@ async fn an_expired_or_refused_certificate_goes_back_to_the_factory_identity() {
 }
 
 #[tokio::test]
+async fn a_refusal_that_anybody_can_feign_does_not_take_a_certificate_out_of_use() {
+    let mut server = Server::new();
+    let device = Device1::enrolled(&mut server).await;
+    let before = device.leaf();
+    note_refused(&device.store()).unwrap();
+    server.up = false;
+    for minutes in 0..3 {
+        let now = day(1).plus_seconds(20 * minutes);
+        let kept = device.keep(&mut server, u64::MAX, now).await.unwrap();
+        assert_eq!((kept, device.leaf()), (Kept::Unchanged, before.clone()));
+    }
+    // Asked once, and then not before its time.
+    assert_eq!(device.store().attempt().failures, 1);
+    server.up = true;
+    let kept = device.keep(&mut server, u64::MAX, day(2)).await.unwrap();
+    assert_eq!((kept, server.first), (Kept::Renewed, 2));
+    assert!(!device.store().attempt().refused);
+    // One that has expired is no help.
+    note_refused(&device.store()).unwrap();
+    server.up = false;
+    device
+        .keep(&mut server, u64::MAX, day(200))
+        .await
+        .unwrap_err();
+}
+
+#[tokio::test]
 async fn without_a_factory_identity_a_refused_certificate_is_all_there_is() {
     let mut server = Server::new();
     let mut device = Device1::enrolled(&mut server).await;
