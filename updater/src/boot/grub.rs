@@ -9,7 +9,7 @@ use std::time::Duration;
 use device_pki::durable;
 
 use super::running::{in_full, read, unreadable};
-use super::variables::Values;
+use super::variables::{Values, values};
 use crate::error::BootError;
 use crate::program::{Ended, Program};
 
@@ -36,10 +36,7 @@ impl Block {
         self.block(&self.path).map_err(failed)?;
         let ended = self.edit(&self.path, &["list"]).map_err(failed)?;
         let text = String::from_utf8(ended.output).map_err(|e| failed(e.to_string()))?;
-        let pairs = text.lines().filter_map(|line| line.split_once('='));
-        Ok(pairs
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect())
+        Ok(values(&text))
     }
 
     pub(super) fn write(&self, changes: &Values) -> Result<(), BootError> {

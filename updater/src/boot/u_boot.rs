@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::running::{read, unreadable};
-use super::variables::Values;
+use super::variables::{Values, values};
 use crate::error::BootError;
 use crate::program::Program;
 
@@ -49,10 +49,7 @@ impl Environment {
             return Err(failed(format!("{tool}: {}", ended.describe())));
         }
         let text = String::from_utf8(ended.output).map_err(|e| failed(format!("{tool}: {e}")))?;
-        let pairs = text.lines().filter_map(|line| line.split_once('='));
-        Ok(pairs
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect())
+        Ok(values(&text))
     }
 
     pub(super) fn write(&self, changes: &Values) -> Result<(), BootError> {

@@ -20,6 +20,14 @@ pub(super) use convention::{Kind, is_name};
 /// Names and values; what is not set is empty.
 pub(super) type Values = BTreeMap<String, String>;
 
+/// What tools print: `NAME=VALUE`, one to a line; other lines are passed over.
+pub(super) fn values(text: &str) -> Values {
+    let pairs = text.lines().filter_map(|line| line.split_once('='));
+    pairs
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
 /// Where variables are kept.
 #[derive(Debug)]
 pub(super) enum Store {
