@@ -29,6 +29,7 @@ pub mod hooks;
 pub mod identity;
 pub mod install;
 pub mod lifecycle;
+mod lock;
 pub mod memory;
 pub mod metadata_store;
 pub mod metrics;

@@ -13,9 +13,6 @@ mod tell;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{File, TryLockError};
-use std::io::Write as _;
-use std::path::PathBuf;
 use std::time::Instant;
 
 use device_pki::ReportEvent;
@@ -32,6 +29,7 @@ use crate::health;
 use crate::hooks;
 use crate::install::{Offer, PayloadKind, Transfer};
 use crate::lifecycle::{Action, Event, Firmware, ImageRef, State};
+use crate::lock::Lock;
 use crate::memory::Memory;
 use crate::policy::Hold;
 use crate::progress::Progress;
@@ -161,7 +159,7 @@ pub struct Updater {
     /// The release that is being installed.
     at_work: Option<Sha256Digest>,
     /// Held as long as this lives.
-    lock: Option<File>,
+    lock: Option<Lock>,
 }
 
 impl Updater {
@@ -171,7 +169,7 @@ impl Updater {
     /// If something is missing, damaged, or another updater is at work.
     pub fn open(config: Config) -> Result<Self, Error> {
         let states = StateStore::open(&config.state)?;
-        let lock = lock(&config)?;
+        let lock = Lock::take(&config.state)?;
         states.tidy()?;
         let mut updater = Self::look(config)?;
         updater.states.save(&updater.state)?;
@@ -616,27 +614,4 @@ fn factory_state(config: &Config, booted: SlotName) -> State {
         images,
     };
     State::factory(running, booted)
-}
-
-/// One updater at a time works on a state folder.
-fn lock(config: &Config) -> Result<File, Error> {
-    let path: PathBuf = config.state.join("lock");
-    let failed = |e: std::io::Error| StoreError::Damaged {
-        path: path.clone(),
-        why: e.to_string(),
-    };
-    let mut options = File::options();
-    let opened = options.create(true).write(true).truncate(false).open(&path);
-    let mut file = opened.map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => {
-            // Who holds it, for `updater cancel`.
-            file.set_len(0)
-                .and_then(|()| write!(file, "{}", std::process::id()))
-                .map_err(failed)?;
-            Ok(file)
-        }
-        Err(TryLockError::WouldBlock) => Err(Error::Locked { lock: path }),
-        Err(TryLockError::Error(e)) => Err(failed(e).into()),
-    }
 }
