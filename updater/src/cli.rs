@@ -1,15 +1,18 @@
 //! The command line: `updater [--config FILE] COMMAND`.
 
+mod arguments;
 mod bootstrap;
 mod check;
 mod enrol;
 pub mod exit_code;
+mod help;
 mod once;
 mod output;
 mod person;
 mod run;
 mod simulate;
 mod status;
+mod verbs;
 mod why;
 
 use std::ffi::OsString;
@@ -17,63 +20,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use clap::{Parser, Subcommand};
 use metadata_schema::time::Timestamp;
 
 use crate::config::Config;
 use crate::error::Error;
 use crate::stop::Stop;
 use crate::updater::Updater;
-
-/// Keep a device's firmware up to date: verify, install, try, keep or roll back
-///
-/// Exit codes: 0 done or nothing to do, 2 usage, 3 network (try again), 4 metadata refused, 5 payload refused, 6 slot or storage
-/// failed (the running firmware is untouched), 7 boot switch or trial failed, 8 configuration or identity, 9 not now: a policy, a
-/// hook or the state of the device is against it, 1 anything else.
-#[derive(Debug, Parser)]
-#[command(name = "updater", version)]
-struct Arguments {
-    /// The configuration; drop-ins are read from the folder of the same name that ends in .d
-    #[arg(
-        long,
-        value_name = "FILE",
-        default_value = "/etc/updater/updater.toml",
-        global = true,
-        env = "UPDATER_CONFIG"
-    )]
-    config: PathBuf,
-    /// Answer in JSON
-    #[arg(long, global = true)]
-    json: bool,
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    Once(once::Once),
-    Run(run::Run),
-    Install(person::Install),
-    /// Say what is offered, and whether and why it is taken; install nothing
-    Check(check::Check),
-    /// Say what runs, what is going on, what failed and what time it is taken to be
-    Status(status::Status),
-    Why(why::Why),
-    Commit(person::Commit),
-    Rollback(person::Rollback),
-    Cancel(person::Cancel),
-    Postpone(person::Postpone),
-    Consent(person::Consent),
-    History(why::History),
-    Doctor(why::Doctor),
-    /// Get this device's certificate, or renew it when it is time, as every run does first
-    Enrol(enrol::Enrol),
-    /// Begin to trust the repository, as a blank device does by itself on its first run; install nothing
-    Bootstrap(bootstrap::Bootstrap),
-    /// Act as the boot loader of a simulated device
-    #[command(subcommand)]
-    Simulate(simulate::Simulate),
-}
+use arguments::{Asked, CONFIG_VARIABLE, Given, Usage};
+use verbs::What;
 
 /// What commands work with.
 struct Context {
@@ -98,39 +52,29 @@ impl Context {
 
 /// Runs the program with these arguments, the program's name first.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let arguments = match Arguments::try_parse_from(arguments) {
-        Ok(arguments) => arguments,
-        Err(e) => return output::usage(&e),
+    let asked = arguments::read(arguments, std::env::var_os(CONFIG_VARIABLE));
+    let given = match asked {
+        Ok(Asked::Command(given)) => given,
+        Ok(Asked::Help(verb)) => return output::help(&help::help(verb)),
+        Ok(Asked::Version) => {
+            return output::help(concat!("updater ", env!("CARGO_PKG_VERSION"), "\n"));
+        }
+        Err(wrong) => return output::usage(&help::refusal(&wrong)),
+    };
+    let command = match command(&given) {
+        Ok(command) => command,
+        Err(wrong) => return output::usage(&help::refusal(&wrong)),
     };
     output::start_log();
     let context = Context {
-        config: arguments.config,
-        json: arguments.json,
+        config: given.config,
+        json: given.json,
     };
     let result = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
     {
-        Ok(runtime) => runtime.block_on(async {
-            match arguments.command {
-                Command::Once(command) => command.run(&context).await,
-                Command::Run(command) => command.run(&context).await,
-                Command::Check(command) => command.run(&context).await,
-                Command::Enrol(command) => command.run(&context).await,
-                Command::Bootstrap(command) => command.run(&context).await,
-                Command::Install(command) => command.run(&context).await,
-                Command::Doctor(command) => command.run(&context).await,
-                Command::Status(command) => command.run(&context),
-                Command::Why(command) => command.run(&context),
-                Command::Commit(command) => command.run(&context),
-                Command::Rollback(command) => command.run(&context),
-                Command::Cancel(command) => command.run(&context),
-                Command::Postpone(command) => command.run(&context),
-                Command::Consent(command) => command.run(&context),
-                Command::History(command) => command.run(&context),
-                Command::Simulate(command) => command.run(&context),
-            }
-        }),
+        Ok(runtime) => runtime.block_on(run(command, &context)),
         Err(e) => Err(Error::Restart { why: e.to_string() }),
     };
     match result {
@@ -139,6 +83,68 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             output::error(&e, context.json);
             ExitCode::from(exit_code::of(&e))
         }
+    }
+}
+
+/// A command with all that it needs.
+enum Command {
+    Status,
+    Why,
+    History(why::History),
+    Doctor,
+    Check,
+    Once,
+    Run,
+    Install(person::Install),
+    Commit(person::Commit),
+    Rollback(person::Rollback),
+    Cancel,
+    Postpone(person::Postpone),
+    Consent(person::Consent),
+    Enrol(enrol::Enrol),
+    Bootstrap(bootstrap::Bootstrap),
+    Simulate(simulate::Simulate),
+}
+
+fn command(given: &Given) -> Result<Command, Usage> {
+    Ok(match given.verb.what {
+        What::Status => Command::Status,
+        What::Why => Command::Why,
+        What::History => Command::History(why::History::of(given)?),
+        What::Doctor => Command::Doctor,
+        What::Check => Command::Check,
+        What::Once => Command::Once,
+        What::Run => Command::Run,
+        What::Install => Command::Install(person::Install::of(given)),
+        What::Commit => Command::Commit(person::Commit::of(given)),
+        What::Rollback => Command::Rollback(person::Rollback::of(given)),
+        What::Cancel => Command::Cancel,
+        What::Postpone => Command::Postpone(person::Postpone::of(given)?),
+        What::Consent => Command::Consent(person::Consent::of(given)?),
+        What::Enrol => Command::Enrol(enrol::Enrol::of(given)),
+        What::Bootstrap => Command::Bootstrap(bootstrap::Bootstrap::of(given)),
+        What::Simulate => Command::Simulate(simulate::Simulate::of(given)?),
+    })
+}
+
+async fn run(command: Command, context: &Context) -> Result<(), Error> {
+    match command {
+        Command::Status => status::run(context),
+        Command::Why => why::run(context),
+        Command::History(command) => command.run(context),
+        Command::Doctor => why::doctor(context).await,
+        Command::Check => check::run(context).await,
+        Command::Once => once::run(context).await,
+        Command::Run => run::run(context).await,
+        Command::Install(command) => command.run(context).await,
+        Command::Commit(command) => command.run(context),
+        Command::Rollback(command) => command.run(context),
+        Command::Cancel => person::cancel(context),
+        Command::Postpone(command) => command.run(context),
+        Command::Consent(command) => command.run(context),
+        Command::Enrol(command) => command.run(context).await,
+        Command::Bootstrap(command) => command.run(context).await,
+        Command::Simulate(command) => command.run(context),
     }
 }
 

@@ -7,7 +7,6 @@ mod boot;
 mod identity;
 mod network;
 mod policy;
-mod suggest;
 mod trust;
 
 use std::collections::BTreeMap;
@@ -170,7 +169,7 @@ impl Config {
         };
         let mut config: Self = table
             .try_into()
-            .map_err(|e: toml::de::Error| invalid(suggest::suggested(&e.to_string())))?;
+            .map_err(|e: toml::de::Error| invalid(crate::suggest::suggested(&e.to_string())))?;
         if config.slots.is_empty() {
             return Err(invalid("no slots are configured".to_owned()));
         }

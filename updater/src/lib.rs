@@ -45,6 +45,7 @@ pub mod socket;
 pub mod state_store;
 pub mod stop;
 pub mod storage;
+mod suggest;
 pub mod transport;
 pub mod trust;
 mod updater;

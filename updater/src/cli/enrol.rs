@@ -1,20 +1,25 @@
 //! `updater enrol`
 
-use clap::Args;
 use serde_json::json;
 
+use super::arguments::Given;
 use super::{Context, output, system_time};
 use crate::error::Error;
 
 /// Get this device's certificate, or renew it when it is time, as every run does first
-#[derive(Debug, Args)]
+#[derive(Debug)]
 pub(super) struct Enrol {
     /// Renew it now, whenever it would be time; an attempt that failed is not waited for
-    #[arg(long)]
     now: bool,
 }
 
 impl Enrol {
+    pub(super) fn of(given: &Given) -> Self {
+        Self {
+            now: given.has("now"),
+        }
+    }
+
     pub(super) async fn run(&self, context: &Context) -> Result<(), Error> {
         let updater = context.open()?;
         let enrolled = updater.enrol(self.now, system_time()).await?;

@@ -1,24 +1,16 @@
 //! `updater once`
 
-use clap::Args;
-
 use super::{Context, output, stop_on_signals, system_time};
 use crate::error::Error;
 use crate::progress::Bar;
 use crate::updater::{Outcome, Updater};
 
-/// Settle what the last start means, then install an update if there is one and policies let it: what a timer calls
-#[derive(Debug, Args)]
-pub(super) struct Once {}
-
-impl Once {
-    pub(super) async fn run(&self, context: &Context) -> Result<(), Error> {
-        let mut updater = context.open()?;
-        stop_on_signals(updater.stop());
-        let result = updater.once(system_time(), &mut Bar::default()).await;
-        end(context, &updater, result.as_ref())?;
-        result.map(drop)
-    }
+pub(super) async fn run(context: &Context) -> Result<(), Error> {
+    let mut updater = context.open()?;
+    stop_on_signals(updater.stop());
+    let result = updater.once(system_time(), &mut Bar::default()).await;
+    end(context, &updater, result.as_ref())?;
+    result.map(drop)
 }
 
 /// Says what a run came to, and restarts the device if that follows from it.

@@ -15,10 +15,16 @@ use super::exit_code;
 use crate::error::Error;
 use crate::updater::Outcome;
 
-/// A usage error, or the help that was asked for.
-pub(super) fn usage(error: &clap::Error) -> ExitCode {
-    let _printed = error.print();
-    ExitCode::from(if error.use_stderr() { 2 } else { 0 })
+/// Help that was asked for.
+pub(super) fn help(text: &str) -> ExitCode {
+    print!("{text}");
+    ExitCode::SUCCESS
+}
+
+/// Arguments that cannot be understood.
+pub(super) fn usage(text: &str) -> ExitCode {
+    eprintln!("{text}");
+    ExitCode::from(2)
 }
 
 /// Logs to standard error, as `UPDATER_LOG` says (`warn` without): levels by target, such as `info,updater=debug`.

@@ -1,11 +1,11 @@
 //! `updater install`, `commit`, `rollback`, `cancel`, `postpone`, `consent`: what people ask for. A running `updater run` is asked over
 //! its socket; without one, the command does it itself.
 
-use clap::Args;
 use metadata_schema::release::FirmwareVersion;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
+use super::arguments::{Given, Usage};
 use super::{Context, exit_code, once, output, system_time};
 use crate::error::Error;
 use crate::progress::{Bar, Progress as _};
@@ -16,52 +16,49 @@ use crate::updater::{Asked, Outcome};
 /// Install what is offered now, past windows, postponement and consent
 ///
 /// A pin, an inhibit file, a hook and a metered link still hold it: then the exit code is 9.
-#[derive(Debug, Args)]
+#[derive(Debug)]
 pub(super) struct Install {
     /// Also a release that has failed or was refused here before
-    #[arg(long)]
     retry: bool,
 }
 
 /// Judge the firmware on trial now, and keep it if it is well
-#[derive(Debug, Args)]
+#[derive(Debug)]
 pub(super) struct Commit {
     /// Keep it whatever its health checks would say
-    #[arg(long)]
     unheard: bool,
 }
 
 /// Leave the firmware on trial, or go back to the one before; refused where the security floor forbids it
-#[derive(Debug, Args)]
+#[derive(Debug)]
 pub(super) struct Rollback {
     /// Why, for the history and the report
-    #[arg(long, default_value = "", hide_default_value = true)]
     why: String,
 }
 
-/// Stop a download or installation, where it can be gone on with; or give up what waits for its restart
-#[derive(Debug, Args)]
-pub(super) struct Cancel {}
-
 /// Put updates off for a time such as 90m, 12h or 3d; 0 ends it
-#[derive(Debug, Args)]
+#[derive(Debug)]
 pub(super) struct Postpone {
     /// How long: a number and m, h or d
-    #[arg(value_name = "DURATION", value_parser = seconds)]
     time: u64,
 }
 
 /// Let a release be installed where the policy asks for consent
-#[derive(Debug, Args)]
+#[derive(Debug)]
 pub(super) struct Consent {
     /// Its version; what is offered, without
     version: Option<FirmwareVersion>,
     /// Take consent back
-    #[arg(long)]
     withdraw: bool,
 }
 
 impl Install {
+    pub(super) fn of(given: &Given) -> Self {
+        Self {
+            retry: given.has("retry"),
+        }
+    }
+
     pub(super) async fn run(&self, context: &Context) -> Result<(), Error> {
         let request = Request::Install { retry: self.retry };
         let config = context.config()?;
@@ -125,6 +122,12 @@ async fn follow(context: &Context, socket: &std::path::Path) -> Result<(), Error
 }
 
 impl Commit {
+    pub(super) fn of(given: &Given) -> Self {
+        Self {
+            unheard: given.has("unheard"),
+        }
+    }
+
     pub(super) fn run(&self, context: &Context) -> Result<(), Error> {
         let unheard = self.unheard;
         if asked(context, &Request::Commit { unheard })? {
@@ -138,6 +141,12 @@ impl Commit {
 }
 
 impl Rollback {
+    pub(super) fn of(given: &Given) -> Self {
+        Self {
+            why: given.value("why").unwrap_or_default().to_owned(),
+        }
+    }
+
     pub(super) fn run(&self, context: &Context) -> Result<(), Error> {
         let why = self.why.clone();
         if asked(context, &Request::Rollback { why })? {
@@ -150,39 +159,43 @@ impl Rollback {
     }
 }
 
-impl Cancel {
-    pub(super) fn run(&self, context: &Context) -> Result<(), Error> {
-        if asked(context, &Request::Cancel)? {
-            return Ok(());
+pub(super) fn cancel(context: &Context) -> Result<(), Error> {
+    if asked(context, &Request::Cancel)? {
+        return Ok(());
+    }
+    match context.open() {
+        Ok(mut updater) => {
+            let outcome = updater.give_up(system_time())?;
+            output::outcome(context.json, &outcome);
+            Ok(())
         }
-        match context.open() {
-            Ok(mut updater) => {
-                let outcome = updater.give_up(system_time())?;
-                output::outcome(context.json, &outcome);
-                Ok(())
+        // A run that listens to nobody: it stops at a signal.
+        Err(Error::Locked { lock }) => {
+            let text = read(&lock, 64)?.unwrap_or_default();
+            let text = String::from_utf8_lossy(&text).into_owned();
+            let pid = text.trim().parse().ok().and_then(Pid::from_raw);
+            let stopped = pid.is_some_and(|pid| kill_process(pid, Signal::TERM).is_ok());
+            if !stopped {
+                return Err(Error::Locked { lock });
             }
-            // A run that listens to nobody: it stops at a signal.
-            Err(Error::Locked { lock }) => {
-                let text = read(&lock, 64)?.unwrap_or_default();
-                let text = String::from_utf8_lossy(&text).into_owned();
-                let pid = text.trim().parse().ok().and_then(Pid::from_raw);
-                let stopped = pid.is_some_and(|pid| kill_process(pid, Signal::TERM).is_ok());
-                if !stopped {
-                    return Err(Error::Locked { lock });
-                }
-                let said = format!(
-                    "The run of process {} stops; the next one goes on.",
-                    text.trim()
-                );
-                output::answer(context.json, &json!({"outcome": "stopping"}), &said);
-                Ok(())
-            }
-            Err(e) => Err(e),
+            let said = format!(
+                "The run of process {} stops; the next one goes on.",
+                text.trim()
+            );
+            output::answer(context.json, &json!({"outcome": "stopping"}), &said);
+            Ok(())
         }
+        Err(e) => Err(e),
     }
 }
 
 impl Postpone {
+    pub(super) fn of(given: &Given) -> Result<Self, Usage> {
+        let time = given.operand().unwrap_or_default();
+        let time = seconds(time).map_err(|why| given.wrong(&why))?;
+        Ok(Self { time })
+    }
+
     pub(super) fn run(&self, context: &Context) -> Result<(), Error> {
         let updater = context.look()?;
         let until = updater.postpone(self.time, system_time())?;
@@ -198,6 +211,14 @@ impl Postpone {
 }
 
 impl Consent {
+    pub(super) fn of(given: &Given) -> Result<Self, Usage> {
+        let version = given.operand().map(str::parse::<FirmwareVersion>);
+        Ok(Self {
+            version: version.transpose().map_err(|e| given.wrong(&e))?,
+            withdraw: given.has("withdraw"),
+        })
+    }
+
     pub(super) fn run(&self, context: &Context) -> Result<(), Error> {
         let updater = context.look()?;
         let version = updater.consent(self.version.clone(), self.withdraw, system_time())?;

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use clap::Args;
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
@@ -19,12 +18,6 @@ use crate::updater::{Asked, Outcome, Updater};
 
 /// How long a run that was asked to stop may take to do so when the program is to end.
 const LAST_PATIENCE: Duration = Duration::from_secs(60);
-
-/// Poll again and again, and listen to the other commands, until stopped
-///
-/// SIGTERM stops where it can be gone on with, SIGHUP reads the configuration again.
-#[derive(Debug, Args)]
-pub(super) struct Run {}
 
 /// What a run is for.
 #[derive(Debug)]
@@ -62,45 +55,43 @@ enum Next {
     End,
 }
 
-impl Run {
-    pub(super) async fn run(&self, context: &Context) -> Result<(), Error> {
-        let mut updater = context.open()?;
-        let socket = updater.config().socket.clone();
-        let mut requests = match socket::listen(&socket) {
-            Ok(requests) => requests,
-            Err(e) => {
-                tracing::warn!(
-                    error = e.in_one_line(),
-                    "nobody can ask this updater anything"
-                );
-                mpsc::channel(1).1
+pub(super) async fn run(context: &Context) -> Result<(), Error> {
+    let mut updater = context.open()?;
+    let socket = updater.config().socket.clone();
+    let mut requests = match socket::listen(&socket) {
+        Ok(requests) => requests,
+        Err(e) => {
+            tracing::warn!(
+                error = e.in_one_line(),
+                "nobody can ask this updater anything"
+            );
+            mpsc::channel(1).1
+        }
+    };
+    let mut service = Service {
+        context,
+        manager: Manager::of_the_environment(),
+        shared: Shared::default(),
+        failures: 0,
+        reload: false,
+        last: Value::Null,
+    };
+    service.manager.say("READY=1");
+    let mut next = Next::Work(Job::Update(Asked::ByTimer), None);
+    let result = loop {
+        next = match next {
+            Next::Work(job, answer) => {
+                let (back, after) = service.work(updater, job, answer, &mut requests).await?;
+                updater = back;
+                after
             }
+            Next::Wait => service.wait(&mut updater, &mut requests).await?,
+            Next::End => break Ok(()),
         };
-        let mut service = Service {
-            context,
-            manager: Manager::of_the_environment(),
-            shared: Shared::default(),
-            failures: 0,
-            reload: false,
-            last: Value::Null,
-        };
-        service.manager.say("READY=1");
-        let mut next = Next::Work(Job::Update(Asked::ByTimer), None);
-        let result = loop {
-            next = match next {
-                Next::Work(job, answer) => {
-                    let (back, after) = service.work(updater, job, answer, &mut requests).await?;
-                    updater = back;
-                    after
-                }
-                Next::Wait => service.wait(&mut updater, &mut requests).await?,
-                Next::End => break Ok(()),
-            };
-        };
-        service.manager.say("STOPPING=1");
-        let _gone_already = std::fs::remove_file(&socket);
-        result
-    }
+    };
+    service.manager.say("STOPPING=1");
+    let _gone_already = std::fs::remove_file(&socket);
+    result
 }
 
 /// The next request; none ever comes if nobody listens.

@@ -1,14 +1,13 @@
 //! `updater simulate`
 
-use clap::Subcommand;
-
+use super::arguments::{Given, Usage};
 use super::{Context, output};
 use crate::boot::simulated;
 use crate::config::BootBackend;
 use crate::error::{BootError, Error};
 
 /// Act as the boot loader of a simulated device
-#[derive(Debug, Subcommand)]
+#[derive(Debug)]
 pub(super) enum Simulate {
     /// Make the boot loader's state of a device that leaves the factory: slot A runs, slot B is empty
     Init,
@@ -17,6 +16,14 @@ pub(super) enum Simulate {
 }
 
 impl Simulate {
+    pub(super) fn of(given: &Given) -> Result<Self, Usage> {
+        match given.operand().unwrap_or_default() {
+            "init" => Ok(Self::Init),
+            "power-on" => Ok(Self::PowerOn),
+            found => Err(given.wrong(&format!("expected init or power-on, found {found:?}"))),
+        }
+    }
+
     pub(super) fn run(&self, context: &Context) -> Result<(), Error> {
         let boot = context.config()?.boot;
         if boot.backend != BootBackend::Simulated {

@@ -1,34 +1,21 @@
 //! `updater why`, `updater history` and `updater doctor`: answers for people.
 
-use clap::Args;
 use metadata_schema::time::Timestamp;
 use serde::Serialize;
 use serde_json::json;
 
+use super::arguments::{Given, Usage};
 use super::{Context, output, system_time};
 use crate::error::Error;
 use crate::progress::bytes;
 use crate::updater::{Finding, Health, Updater};
 
-/// Say of each release in sight whether it is taken, and the exact reason why or why not
-///
-/// It speaks of what the last run saw, and of the policy as it is now; `updater check` looks anew.
-#[derive(Debug, Args)]
-pub(super) struct Why {}
-
 /// Say what has happened to this device
-#[derive(Debug, Args)]
+#[derive(Debug)]
 pub(super) struct History {
     /// Only so many of the newest entries
-    #[arg(long, value_name = "N", default_value_t = 20)]
     last: usize,
 }
-
-/// Look whether everything is in order that an update needs, and say how to mend what is not
-///
-/// Exit code 1 if something is wrong, 8 if the configuration cannot be used.
-#[derive(Debug, Args)]
-pub(super) struct Doctor {}
 
 /// A release in sight.
 #[derive(Serialize)]
@@ -38,53 +25,51 @@ struct Verdict {
     why: String,
 }
 
-impl Why {
-    pub(super) fn run(&self, context: &Context) -> Result<(), Error> {
-        let updater = context.look()?;
-        let system = system_time();
-        let verdicts = verdicts(
-            &updater,
-            updater
-                .clock(system)
-                .map_or(system, |clock| clock.reference().0),
-        );
-        let last = updater.memory().last.as_ref();
-        let problem = last.and_then(|last| last.problem.as_ref());
-        let doubts = updater.doubts(system)?;
-        let mut text = String::new();
-        for verdict in &verdicts {
-            text.push_str(&format!(
-                "{:<14} {:<10} {}\n",
-                verdict.version, verdict.verdict, verdict.why
-            ));
-        }
-        match (last, problem) {
-            (None, _) => {
-                text.push_str("No run has looked what is offered yet: `updater check` does.");
-            }
-            (Some(last), None) => {
-                text.push_str(&format!("The last run, {}: {}.", last.at, last.said));
-            }
-            (Some(last), Some(problem)) => {
-                text.push_str(&format!(
-                    "The last run, {}, failed: {}",
-                    last.at, problem.error
-                ));
-                for cause in &problem.caused_by {
-                    text.push_str(&format!("\n  {cause}"));
-                }
-                if let Some(hint) = &problem.hint {
-                    text.push_str(&format!("\nHint: {hint}"));
-                }
-            }
-        }
-        for doubt in &doubts {
-            text.push_str(&format!("\nThe clock is not trusted: {doubt}"));
-        }
-        let value = json!({"releases": verdicts, "last_run": last, "clock_doubts": doubts});
-        output::answer(context.json, &value, &text);
-        Ok(())
+pub(super) fn run(context: &Context) -> Result<(), Error> {
+    let updater = context.look()?;
+    let system = system_time();
+    let verdicts = verdicts(
+        &updater,
+        updater
+            .clock(system)
+            .map_or(system, |clock| clock.reference().0),
+    );
+    let last = updater.memory().last.as_ref();
+    let problem = last.and_then(|last| last.problem.as_ref());
+    let doubts = updater.doubts(system)?;
+    let mut text = String::new();
+    for verdict in &verdicts {
+        text.push_str(&format!(
+            "{:<14} {:<10} {}\n",
+            verdict.version, verdict.verdict, verdict.why
+        ));
     }
+    match (last, problem) {
+        (None, _) => {
+            text.push_str("No run has looked what is offered yet: `updater check` does.");
+        }
+        (Some(last), None) => {
+            text.push_str(&format!("The last run, {}: {}.", last.at, last.said));
+        }
+        (Some(last), Some(problem)) => {
+            text.push_str(&format!(
+                "The last run, {}, failed: {}",
+                last.at, problem.error
+            ));
+            for cause in &problem.caused_by {
+                text.push_str(&format!("\n  {cause}"));
+            }
+            if let Some(hint) = &problem.hint {
+                text.push_str(&format!("\nHint: {hint}"));
+            }
+        }
+    }
+    for doubt in &doubts {
+        text.push_str(&format!("\nThe clock is not trusted: {doubt}"));
+    }
+    let value = json!({"releases": verdicts, "last_run": last, "clock_doubts": doubts});
+    output::answer(context.json, &value, &text);
+    Ok(())
 }
 
 fn verdicts(updater: &Updater, now: Timestamp) -> Vec<Verdict> {
@@ -157,6 +142,14 @@ fn verdicts(updater: &Updater, now: Timestamp) -> Vec<Verdict> {
 }
 
 impl History {
+    pub(super) fn of(given: &Given) -> Result<Self, Usage> {
+        let last = given.value("last").map_or(Ok(20), |last| {
+            let wrong = |_| given.wrong(&format!("--last: expected a number, found {last:?}"));
+            last.parse().map_err(wrong)
+        })?;
+        Ok(Self { last })
+    }
+
     pub(super) fn run(&self, context: &Context) -> Result<(), Error> {
         let entries = context.look()?.history().entries()?;
         let entries = entries
@@ -182,28 +175,26 @@ impl History {
     }
 }
 
-impl Doctor {
-    pub(super) async fn run(&self, context: &Context) -> Result<(), Error> {
-        let updater = context.look()?;
-        let mut findings = updater.doctor(system_time()).await;
-        let configuration = Finding {
-            what: "configuration",
-            health: Health::Ok,
-            found: context.config.display().to_string(),
-            mend: None,
-        };
-        findings.insert(0, configuration);
-        let text: Vec<String> = findings.iter().map(line).collect();
-        let wrong = findings
-            .iter()
-            .filter(|f| f.health == Health::Wrong)
-            .count();
-        let value = json!({"ok": wrong == 0, "findings": findings});
-        output::answer(context.json, &value, &text.join("\n"));
-        match wrong {
-            0 => Ok(()),
-            wrong => Err(Error::Unwell { wrong }),
-        }
+pub(super) async fn doctor(context: &Context) -> Result<(), Error> {
+    let updater = context.look()?;
+    let mut findings = updater.doctor(system_time()).await;
+    let configuration = Finding {
+        what: "configuration",
+        health: Health::Ok,
+        found: context.config.display().to_string(),
+        mend: None,
+    };
+    findings.insert(0, configuration);
+    let text: Vec<String> = findings.iter().map(line).collect();
+    let wrong = findings
+        .iter()
+        .filter(|f| f.health == Health::Wrong)
+        .count();
+    let value = json!({"ok": wrong == 0, "findings": findings});
+    output::answer(context.json, &value, &text.join("\n"));
+    match wrong {
+        0 => Ok(()),
+        wrong => Err(Error::Unwell { wrong }),
     }
 }
 

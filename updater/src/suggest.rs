@@ -1,8 +1,8 @@
-//! What somebody may have meant who wrote a member that is not known.
+//! What somebody may have meant who wrote a name that is not known.
 
 /// An error of the configuration, with a suggestion if it is about a name that is nearly a known one. The library names what it
 /// expected between backquotes, after what it found.
-pub(super) fn suggested(error: &str) -> String {
+pub(crate) fn suggested(error: &str) -> String {
     let error = error.trim_end();
     let unknown = error
         .find("unknown field `")
@@ -14,13 +14,16 @@ pub(super) fn suggested(error: &str) -> String {
     let Some(found) = names.next() else {
         return error.to_owned();
     };
-    let nearest = names.map(|name| (distance(found, name), name)).min();
-    match nearest {
-        Some((distance, name)) if distance <= (found.len() / 3).max(1) => {
-            format!("{error}\ndid you mean `{name}`?")
-        }
-        _ => error.to_owned(),
+    match nearest(found, names) {
+        Some(name) => format!("{error}\ndid you mean `{name}`?"),
+        None => error.to_owned(),
     }
+}
+
+/// The one of `names` that is nearest to `found`, if it is near enough to have been meant: a third of its letters differ at most.
+pub(crate) fn nearest<'n>(found: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let (distance, name) = names.map(|name| (distance(found, name), name)).min()?;
+    (distance <= (found.len() / 3).max(1)).then_some(name)
 }
 
 /// How many letters have to be put in, taken out or changed to make one name of the other (Levenshtein).
