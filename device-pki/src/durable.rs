@@ -4,11 +4,11 @@
 //! the old ones. Never anything between. The order of steps: write a temporary file in the same folder, sync it, rename
 //! it over the old one, sync the folder (POSIX promises the rename to last only then).
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use crate::disk::Disk;
 use crate::error::{Error, Result};
 
 /// Mode of a file that others may read.
@@ -30,9 +30,7 @@ pub const SECRET: u32 = 0o600;
 /// # Errors
 /// If a step fails; the old file then stands as it was.
 pub fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
-    let mut replacement = Replacement::begin(path, mode)?;
-    replacement.push(bytes)?;
-    replacement.finish()
+    Disk::default().write(path, bytes, mode)
 }
 
 /// A file that is written piece by piece, for what is too large to hold in memory: it takes its place in
@@ -42,6 +40,8 @@ pub struct Replacement {
     path: PathBuf,
     temporary: PathBuf,
     file: File,
+    length: u64,
+    disk: Disk,
     finished: bool,
 }
 
@@ -51,17 +51,19 @@ impl Replacement {
     /// # Errors
     /// If there can be no file beside it.
     pub fn begin(path: &Path, mode: u32) -> Result<Self> {
+        Self::begin_on(&Disk::default(), path, mode)
+    }
+
+    fn begin_on(disk: &Disk, path: &Path, mode: u32) -> Result<Self> {
         let temporary = temporary_name(path)?;
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(mode)
-            .open(&temporary)
-            .map_err(|e| Error::io("make", &temporary, e))?;
+        let file = disk.create(&temporary, mode);
+        let file = file.map_err(|e| Error::io("make", &temporary, e))?;
         Ok(Self {
             path: path.to_owned(),
             temporary,
             file,
+            length: 0,
+            disk: disk.clone(),
             finished: false,
         })
     }
@@ -71,9 +73,12 @@ impl Replacement {
     /// # Errors
     /// If the storage fails.
     pub fn push(&mut self, bytes: &[u8]) -> Result<()> {
-        self.file
-            .write_all(bytes)
-            .map_err(|e| Error::io("write", &self.temporary, e))
+        self.disk
+            .write_at(&self.file, &self.temporary, self.length, bytes)
+            .map_err(|e| Error::io("write", &self.temporary, e))?;
+        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        self.length = self.length.saturating_add(length);
+        Ok(())
     }
 
     /// Puts the file in its place. When this has returned, it stays there.
@@ -81,13 +86,14 @@ impl Replacement {
     /// # Errors
     /// If a step fails; the old file then stands as it was.
     pub fn finish(mut self) -> Result<()> {
-        self.file
-            .sync_all()
+        self.disk
+            .sync(&self.file, &self.temporary)
             .map_err(|e| Error::io("sync", &self.temporary, e))?;
-        fs::rename(&self.temporary, &self.path)
+        self.disk
+            .rename(&self.temporary, &self.path)
             .map_err(|e| Error::io("rename into", &self.path, e))?;
         self.finished = true;
-        sync_folder(folder_of(&self.path))
+        self.disk.sync_folder(folder_of(&self.path))
     }
 }
 
@@ -95,7 +101,7 @@ impl Drop for Replacement {
     fn drop(&mut self) {
         if !self.finished {
             // The leftover is a hidden file that nobody reads; the error that counts is the one that led here.
-            fs::remove_file(&self.temporary).ok();
+            self.disk.remove(&self.temporary).ok();
         }
     }
 }
@@ -105,18 +111,7 @@ impl Drop for Replacement {
 /// # Errors
 /// If a step fails.
 pub fn create_dir_durable(path: &Path, mode: u32) -> Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    let parent = folder_of(path);
-    if !parent.is_dir() {
-        create_dir_durable(parent, mode)?;
-    }
-    match fs::DirBuilder::new().mode(mode).create(path) {
-        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
-        Err(e) => Err(Error::io("make the folder", path, e)),
-        Ok(()) => sync_folder(parent),
-    }
+    Disk::default().create_dir(path, mode)
 }
 
 /// Removes a file, and makes sure that it stays away. A file that is not there is no error.
@@ -124,27 +119,7 @@ pub fn create_dir_durable(path: &Path, mode: u32) -> Result<()> {
 /// # Errors
 /// If a step fails.
 pub fn remove_durable(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(e) => Err(Error::io("remove", path, e)),
-        Ok(()) => sync_folder(folder_of(path)),
-    }
-}
-
-/// Removes everything in a folder, and makes sure that it stays away. The folder itself stays.
-///
-/// # Errors
-/// If a step fails.
-pub fn empty_dir(folder: &Path) -> Result<()> {
-    remove_from(folder, |_| true)
-}
-
-/// Removes what writes that were cut off have left in a folder. Nobody may be writing there.
-///
-/// # Errors
-/// If a step fails.
-pub fn remove_leftovers(folder: &Path) -> Result<()> {
-    remove_from(folder, is_temporary)
+    Disk::default().remove_file(path)
 }
 
 /// Removes a folder and all that is in it, and makes sure that it stays away. One that is not there is no error.
@@ -152,11 +127,7 @@ pub fn remove_leftovers(folder: &Path) -> Result<()> {
 /// # Errors
 /// If a step fails.
 pub fn remove_dir_durable(folder: &Path) -> Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(e) => Err(Error::io("remove", folder, e)),
-        Ok(()) => sync_folder(folder_of(folder)),
-    }
+    Disk::default().remove_dir(folder)
 }
 
 /// Gives a folder, whole and synced, its place, where no folder is yet. When this has returned, it stays there.
@@ -164,28 +135,134 @@ pub fn remove_dir_durable(folder: &Path) -> Result<()> {
 /// # Errors
 /// If a step fails, or something is there.
 pub fn place_dir(folder: &Path, place: &Path) -> Result<()> {
-    fs::rename(folder, place).map_err(|e| Error::io("rename into", place, e))?;
-    sync_folder(folder_of(place))
+    Disk::default().place_dir(folder, place)
 }
 
-fn remove_from(folder: &Path, unwanted: impl Fn(&str) -> bool) -> Result<()> {
-    let unreadable = |e| Error::io("read the folder", folder, e);
-    let mut any = false;
-    for entry in fs::read_dir(folder).map_err(unreadable)? {
-        let entry = entry.map_err(unreadable)?;
-        if !unwanted(&entry.file_name().to_string_lossy()) {
-            continue;
-        }
-        let path = entry.path();
-        let removed = if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            fs::remove_dir_all(&path)
-        } else {
-            fs::remove_file(&path)
-        };
-        removed.map_err(|e| Error::io("remove", &path, e))?;
-        any = true;
+/// Makes sure that the names in a folder last: what was made, renamed or removed there.
+///
+/// # Errors
+/// If the folder cannot be opened or synced.
+pub fn sync_folder(folder: &Path) -> Result<()> {
+    Disk::default().sync_folder(folder)
+}
+
+/// The same on any disk.
+impl Disk {
+    /// Replaces a file, or makes it: [`write()`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn write(&self, path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+        let mut replacement = Replacement::begin_on(self, path, mode)?;
+        replacement.push(bytes)?;
+        replacement.finish()
     }
-    if any { sync_folder(folder) } else { Ok(()) }
+
+    /// Makes a folder: [`create_dir_durable`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn create_dir(&self, path: &Path, mode: u32) -> Result<()> {
+        if path.is_dir() {
+            return Ok(());
+        }
+        let parent = folder_of(path);
+        if !parent.is_dir() {
+            self.create_dir(parent, mode)?;
+        }
+        match self.make_folder(path, mode) {
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+            Err(e) => Err(Error::io("make the folder", path, e)),
+            Ok(()) => self.sync_folder(parent),
+        }
+    }
+
+    /// Removes a file: [`remove_durable`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn remove_file(&self, path: &Path) -> Result<()> {
+        match self.remove(path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(e) => Err(Error::io("remove", path, e)),
+            Ok(()) => self.sync_folder(folder_of(path)),
+        }
+    }
+
+    /// Removes everything in a folder, and makes sure that it stays away. The folder itself stays.
+    ///
+    /// # Errors
+    /// If a step fails.
+    pub fn empty_dir(&self, folder: &Path) -> Result<()> {
+        self.remove_from(folder, |_| true)
+    }
+
+    /// Removes what writes that were cut off have left in a folder. Nobody may be writing there.
+    ///
+    /// # Errors
+    /// If a step fails.
+    pub fn remove_leftovers(&self, folder: &Path) -> Result<()> {
+        self.remove_from(folder, is_temporary)
+    }
+
+    /// Removes a folder and all that is in it: [`remove_dir_durable`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn remove_dir(&self, folder: &Path) -> Result<()> {
+        if folder
+            .symlink_metadata()
+            .is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound)
+        {
+            return Ok(());
+        }
+        self.remove_all(folder)
+            .map_err(|e| Error::io("remove", folder, e))?;
+        self.sync_folder(folder_of(folder))
+    }
+
+    /// Gives a folder its place: [`place_dir`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn place_dir(&self, folder: &Path, place: &Path) -> Result<()> {
+        self.rename(folder, place)
+            .map_err(|e| Error::io("rename into", place, e))?;
+        self.sync_folder(folder_of(place))
+    }
+
+    /// Makes sure that the names in a folder last: [`sync_folder`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn sync_folder(&self, folder: &Path) -> Result<()> {
+        self.sync_names(folder)
+            .map_err(|e| Error::io("sync the folder", folder, e))
+    }
+
+    fn remove_from(&self, folder: &Path, unwanted: impl Fn(&str) -> bool) -> Result<()> {
+        let unreadable = |e| Error::io("read the folder", folder, e);
+        let mut any = false;
+        for entry in fs::read_dir(folder).map_err(unreadable)? {
+            let entry = entry.map_err(unreadable)?;
+            if !unwanted(&entry.file_name().to_string_lossy()) {
+                continue;
+            }
+            let path = entry.path();
+            let removed = if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                self.remove_all(&path)
+            } else {
+                self.remove(&path)
+            };
+            removed.map_err(|e| Error::io("remove", &path, e))?;
+            any = true;
+        }
+        if any {
+            self.sync_folder(folder)
+        } else {
+            Ok(())
+        }
+    }
 }
 
 /// Reads a file of at most `limit` bytes.
@@ -206,16 +283,6 @@ pub fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>> {
             limit,
         })
     }
-}
-
-/// Makes sure that the names in a folder last: what was made, renamed or removed there.
-///
-/// # Errors
-/// If the folder cannot be opened or synced.
-pub fn sync_folder(folder: &Path) -> Result<()> {
-    File::open(folder)
-        .and_then(|handle| handle.sync_all())
-        .map_err(|e| Error::io("sync the folder", folder, e))
 }
 
 fn folder_of(path: &Path) -> &Path {
@@ -315,13 +382,13 @@ mod tests {
         for file in [&path, &left, &folder.path().join(".a.json.tmp")] {
             fs::write(file, b"x").unwrap();
         }
-        remove_leftovers(folder.path()).unwrap();
+        Disk::default().remove_leftovers(folder.path()).unwrap();
         assert!(path.exists() && !left.exists());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
         fs::create_dir_all(folder.path().join("inner/most")).unwrap();
-        empty_dir(folder.path()).unwrap();
+        Disk::default().empty_dir(folder.path()).unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
-        assert!(empty_dir(&path).is_err());
+        assert!(Disk::default().empty_dir(&path).is_err());
     }
 
     #[test]

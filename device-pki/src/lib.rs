@@ -5,7 +5,7 @@
 //! - [`binding`] says which TUF keys count on a device: those bound to its trust anchor.
 //! - [`tls`] and [`channel`] connect devices with the API server and with each other.
 //! - [`key_source`] says where a signing key comes from: a file, the environment, or a PKCS#11 token ([`token`]).
-//! - [`durable`] is the one atomic-write routine of the workspace.
+//! - [`durable`] is the one atomic-write routine of the workspace; [`disk`] has its steps.
 //!
 //! The library reads no clock, but for [`Clock::System`] where a caller asks for it: the time comes in as an argument.
 #![forbid(unsafe_code)]
@@ -19,6 +19,7 @@ pub mod cms;
 pub mod crl;
 pub mod csr;
 mod der;
+pub mod disk;
 pub mod doctor;
 pub mod durable;
 pub mod enrolment;

@@ -21,6 +21,8 @@ mod variables;
 
 use std::time::Duration;
 
+use device_pki::disk::Disk;
+
 use crate::config::{BootBackend, BootConfig};
 use crate::error::BootError;
 use crate::slot::{SlotGroup, SlotName, StagedSlot};
@@ -74,13 +76,14 @@ pub trait BootControl {
     fn give_up(&mut self, slot: SlotName) -> Result<(), BootError>;
 }
 
-/// The boot loader that is configured. `slots` tell which of them runs where the boot loader does not say.
+/// The boot loader that is configured, with its state on `disk`. `slots` tell which of them runs where the boot loader does not say.
 ///
 /// # Errors
 /// If the configuration names what the back end does not have.
 pub fn open(
     config: &BootConfig,
     slots: &SlotGroup,
+    disk: &Disk,
 ) -> Result<Box<dyn BootControl + Send>, BootError> {
     let deadline = Duration::from_secs(config.deadline);
     let path = config.state();
@@ -117,10 +120,12 @@ pub fn open(
         configured.map_or_else(|| name.into(), Clone::clone)
     };
     let store = match config.backend {
-        BootBackend::Simulated => return Ok(Box::new(simulated::Simulated::new(&path))),
+        BootBackend::Simulated => {
+            return Ok(Box::new(simulated::Simulated::on(disk.clone(), &path)));
+        }
         BootBackend::Script => return Ok(Box::new(script::Script::new(path, deadline, running))),
         BootBackend::SystemdBoot => {
-            let entries = systemd_boot::SystemdBoot::new(path, names, running);
+            let entries = systemd_boot::SystemdBoot::new(disk.clone(), path, names, running);
             return Ok(Box::new(entries));
         }
         BootBackend::UBoot | BootBackend::UBootBootcount => {
@@ -138,6 +143,7 @@ pub fn open(
             path,
             editenv: program("grub-editenv"),
             deadline,
+            disk: disk.clone(),
         }),
     };
     let kind = kind.unwrap_or(Kind::Order);

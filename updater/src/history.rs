@@ -3,10 +3,9 @@
 //! Lines are appended, so little is written; a line that a power cut has torn is passed over. When the file is long, its older half
 //! goes. It decides nothing.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use device_pki::durable;
+use device_pki::disk::Disk;
 use metadata_schema::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -57,14 +56,19 @@ impl Entry {
 #[derive(Clone, Debug)]
 pub struct History {
     path: PathBuf,
+    disk: Disk,
 }
 
 impl History {
     /// That of this state folder.
     pub fn of(state: &Path) -> Self {
-        Self {
-            path: state.join("history.jsonl"),
-        }
+        Self::on(Disk::default(), state)
+    }
+
+    /// The same on this disk.
+    pub fn on(disk: Disk, state: &Path) -> Self {
+        let path = state.join("history.jsonl");
+        Self { path, disk }
     }
 
     /// Everything that is remembered, the oldest first.
@@ -87,25 +91,17 @@ impl History {
     }
 
     fn append(&self, entry: &Entry) -> Result<(), StoreError> {
-        let failed = |step, source| {
+        self.shorten()?;
+        let mut line = vec![b'\n'];
+        line.extend(serde_json::to_vec(entry).unwrap_or_default());
+        let added = self.disk.append(&self.path, &line, 0o600);
+        added.map_err(|source| {
             StoreError::Storage(device_pki::Error::Io {
-                step,
+                step: "write",
                 path: self.path.clone(),
                 source,
             })
-        };
-        self.shorten()?;
-        let mut options = std::fs::OpenOptions::new();
-        options.create(true).append(true);
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options
-            .open(&self.path)
-            .map_err(|source| failed("open", source))?;
-        let mut line = vec![b'\n'];
-        line.extend(serde_json::to_vec(entry).unwrap_or_default());
-        file.write_all(&line)
-            .and_then(|()| file.sync_data())
-            .map_err(|source| failed("write", source))
+        })
     }
 
     fn shorten(&self) -> Result<(), StoreError> {
@@ -120,7 +116,8 @@ impl History {
             text.push(b'\n');
             text.extend(serde_json::to_vec(entry).unwrap_or_default());
         }
-        durable::write(&self.path, &text, 0o600).map_err(StoreError::Storage)
+        let written = self.disk.write(&self.path, &text, 0o600);
+        written.map_err(StoreError::Storage)
     }
 }
 
@@ -144,7 +141,7 @@ mod tests {
         assert_eq!(entries[0].detail.len(), MAX_DETAIL);
         let mut bytes = std::fs::read(&history.path).unwrap();
         bytes.truncate(bytes.len() - 10);
-        durable::write(&history.path, &bytes, 0o600).unwrap();
+        std::fs::write(&history.path, &bytes).unwrap();
         history.add(&Entry::new(Timestamp::EPOCH, "committed", "2.0.0", ""));
         let after = history.entries().unwrap();
         assert_eq!(after.len(), entries.len());

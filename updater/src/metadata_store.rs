@@ -93,6 +93,12 @@ impl MetadataStore {
         }
     }
 
+    /// The same on this storage.
+    #[must_use]
+    pub fn on(self, storage: Storage) -> Self {
+        Self { storage, ..self }
+    }
+
     /// Removes what writes that were cut off have left. Nobody else may be at work in the folder.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use device_pki::{DeviceReport, durable};
 use reqwest::Client;
 
 use crate::error::StoreError;
+use crate::storage::Storage;
 
 /// Most reports that wait; the oldest are dropped.
 const MAX_WAITING: usize = 32;
@@ -19,6 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug)]
 pub struct Outbox {
     folder: PathBuf,
+    storage: Storage,
 }
 
 impl Outbox {
@@ -26,10 +28,11 @@ impl Outbox {
     ///
     /// # Errors
     /// If it cannot be made.
-    pub fn open(folder: &Path) -> Result<Self, StoreError> {
-        durable::create_dir_durable(folder, 0o700).map_err(StoreError::Storage)?;
+    pub fn open(folder: &Path, storage: &Storage) -> Result<Self, StoreError> {
+        storage.make_dir(folder)?;
         Ok(Self {
             folder: folder.to_owned(),
+            storage: storage.clone(),
         })
     }
 
@@ -40,7 +43,7 @@ impl Outbox {
     pub fn add(&self, report: &DeviceReport) -> Result<(), StoreError> {
         let waiting = self.waiting();
         for surplus in waiting.iter().rev().skip(MAX_WAITING.saturating_sub(1)) {
-            durable::remove_durable(surplus).map_err(StoreError::Storage)?;
+            self.storage.remove(surplus)?;
         }
         let number = waiting
             .last()
@@ -52,7 +55,7 @@ impl Outbox {
             path: path.clone(),
             why: e.to_string(),
         })?;
-        durable::write(&path, &text, 0o600).map_err(StoreError::Storage)
+        self.storage.write(&path, &text, durable::SECRET)
     }
 
     /// Sends what waits, the oldest first; returns how many the server took.
@@ -80,7 +83,7 @@ impl Outbox {
                             "the server refuses a report"
                         );
                     }
-                    if durable::remove_durable(&path).is_ok() {
+                    if self.storage.remove(&path).is_ok() {
                         taken = taken.saturating_add(1);
                     }
                 }

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use device_pki::disk::{Disk, Reader};
 use metadata_schema::release::SlotClass;
 use serde::{Deserialize, Serialize};
 
@@ -66,17 +67,24 @@ impl fmt::Display for SlotName {
 #[derive(Clone, Debug)]
 pub struct SlotGroup {
     places: BTreeMap<SlotClass, (Place, Place)>,
+    disk: Disk,
 }
 
 impl SlotGroup {
     /// The slots, by class the places of A and B.
     pub fn new(places: BTreeMap<SlotClass, (PathBuf, PathBuf)>) -> Self {
-        let place = |(a, b)| (Place::new(a), Place::new(b));
+        Self::on(Disk::default(), places)
+    }
+
+    /// The same on this disk.
+    pub fn on(disk: Disk, places: BTreeMap<SlotClass, (PathBuf, PathBuf)>) -> Self {
+        let place = |path| Place::new(path).on(&disk);
+        let places = places.into_iter();
         Self {
             places: places
-                .into_iter()
-                .map(|(class, paths)| (class, place(paths)))
+                .map(|(class, (a, b))| (class, (place(a), place(b))))
                 .collect(),
+            disk,
         }
     }
 
@@ -87,6 +95,7 @@ impl SlotGroup {
     /// If it cannot be told which is in force.
     pub fn with_emmc(mut self, emmc: &EmmcBoot, booted: SlotName) -> Result<Self, SlotError> {
         let (active, other) = emmc.places()?;
+        let [active, other] = [active, other].map(|place| place.on(&self.disk));
         let places = match booted {
             SlotName::A => (active, other),
             SlotName::B => (other, active),
@@ -211,7 +220,7 @@ impl OpenSlot<'_> {
     ///
     /// # Errors
     /// If there is no place for the class, or it cannot be opened.
-    pub fn written(&self, class: &SlotClass) -> Result<std::fs::File, SlotError> {
+    pub fn written(&self, class: &SlotClass) -> Result<Reader, SlotError> {
         self.place(class)?.open()
     }
 

@@ -1,19 +1,21 @@
-//! Changes of the state folder, one at a time, each whole and lasting or not made: `device_pki::durable`, with the errors of this
+//! Changes of what the updater keeps, one at a time, each whole and lasting or not made: `device_pki::durable`, with the errors of this
 //! crate.
 //!
-//! A test can let the power fail after any number of changes: what is there then is what the next run finds.
+//! A test can let the power fail after any number of changes, or look on at the steps that a [`Disk`] makes them of: what is there then
+//! is what the next run finds.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use device_pki::durable;
+use device_pki::disk::Disk;
 
 use crate::error::StoreError;
 
 /// What makes the changes.
 #[derive(Clone, Debug, Default)]
 pub struct Storage {
+    disk: Disk,
     /// Changes that can still be made; none says that the power does not fail.
     left: Option<Arc<AtomicU64>>,
 }
@@ -23,38 +25,49 @@ impl Storage {
     pub fn that_fails_after(changes: u64) -> Self {
         Self {
             left: Some(Arc::new(AtomicU64::new(changes))),
+            ..Self::default()
         }
     }
 
+    /// On this disk.
+    pub fn on(disk: Disk) -> Self {
+        Self { disk, left: None }
+    }
+
+    /// The disk.
+    pub fn disk(&self) -> &Disk {
+        &self.disk
+    }
+
     pub(crate) fn write(&self, path: &Path, bytes: &[u8], mode: u32) -> Result<(), StoreError> {
-        self.change(path, || durable::write(path, bytes, mode))
+        self.change(path, || self.disk.write(path, bytes, mode))
     }
 
     pub(crate) fn remove(&self, path: &Path) -> Result<(), StoreError> {
-        self.change(path, || durable::remove_durable(path))
+        self.change(path, || self.disk.remove_file(path))
     }
 
     pub(crate) fn make_dir(&self, path: &Path) -> Result<(), StoreError> {
         if path.is_dir() {
             return Ok(());
         }
-        self.change(path, || durable::create_dir_durable(path, 0o700))
+        self.change(path, || self.disk.create_dir(path, 0o700))
     }
 
     pub(crate) fn empty_dir(&self, path: &Path) -> Result<(), StoreError> {
-        self.change(path, || durable::empty_dir(path))
+        self.change(path, || self.disk.empty_dir(path))
     }
 
     pub(crate) fn remove_dir(&self, path: &Path) -> Result<(), StoreError> {
-        self.change(path, || durable::remove_dir_durable(path))
+        self.change(path, || self.disk.remove_dir(path))
     }
 
     pub(crate) fn place_dir(&self, folder: &Path, place: &Path) -> Result<(), StoreError> {
-        self.change(place, || durable::place_dir(folder, place))
+        self.change(place, || self.disk.place_dir(folder, place))
     }
 
     pub(crate) fn remove_leftovers(&self, folder: &Path) -> Result<(), StoreError> {
-        self.change(folder, || durable::remove_leftovers(folder))
+        self.change(folder, || self.disk.remove_leftovers(folder))
     }
 
     fn change(

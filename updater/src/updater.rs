@@ -38,6 +38,7 @@ use crate::select::{Decision, Device, decide};
 use crate::slot::{EmmcBoot, SlotGroup, SlotName};
 use crate::state_store::StateStore;
 use crate::stop::Stop;
+use crate::storage::Storage;
 pub use doctor::{Finding, Health};
 pub use identity::Enrolled;
 use metadata::Refreshed;
@@ -168,10 +169,18 @@ impl Updater {
     /// # Errors
     /// If something is missing, damaged, or another updater is at work.
     pub fn open(config: Config) -> Result<Self, Error> {
-        let states = StateStore::open(&config.state)?;
+        Self::open_on(Storage::default(), config)
+    }
+
+    /// [`Updater::open`] on a storage that may fail: everything that it keeps and every image that it writes is there.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_on(storage: Storage, config: Config) -> Result<Self, Error> {
+        let states = StateStore::open_on(&config.state, storage.clone())?;
         let lock = Lock::take(&config.state)?;
         states.tidy()?;
-        let mut updater = Self::look(config)?;
+        let mut updater = Self::look_on(storage, config)?;
         updater.states.save(&updater.state)?;
         updater.lock = Some(lock);
         Ok(updater)
@@ -182,13 +191,18 @@ impl Updater {
     /// # Errors
     /// If something is missing or damaged.
     pub fn look(config: Config) -> Result<Self, Error> {
-        let states = StateStore::open(&config.state)?;
+        Self::look_on(Storage::default(), config)
+    }
+
+    fn look_on(storage: Storage, config: Config) -> Result<Self, Error> {
+        let states = StateStore::open_on(&config.state, storage)?;
+        let disk = states.storage().disk();
         let paths = config
             .slots
             .iter()
             .map(|(class, slot)| (class.clone(), (slot.a.clone(), slot.b.clone())));
-        let slots = SlotGroup::new(paths.collect());
-        let boot = boot::open(&config.boot, &slots)?;
+        let slots = SlotGroup::on(disk.clone(), paths.collect());
+        let boot = boot::open(&config.boot, &slots, disk)?;
         let emmc = config.emmc_boot.as_ref().map(EmmcBoot::new);
         // Without them no image of theirs is taken, and what was installed before is judged all the same.
         let slots = match &emmc {
@@ -310,7 +324,7 @@ impl Updater {
                 "the state folder cannot change while the updater runs: restart it".to_owned();
             return Err(Error::NotNow { what });
         }
-        let mut new = Self::look(config)?;
+        let mut new = Self::look_on(self.states.storage().clone(), config)?;
         new.lock = self.lock.take();
         new.stop = self.stop.clone();
         *self = new;

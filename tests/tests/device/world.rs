@@ -1,6 +1,5 @@
 //! A PKI, a repository, a server and a device, in one folder.
 
-use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
@@ -38,7 +37,10 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::new_in(tempfile::tempdir().unwrap()).await
+    }
+
+    pub(crate) async fn new_in(folder: TempDir) -> Self {
         let now = Timestamp::from_unix_seconds(seconds());
         let pass = Passphrase::new("test");
         let mut ceremony = Ceremony {
@@ -193,6 +195,11 @@ impl World {
     }
 
     pub(crate) fn release(&self, version: &str, image: &[u8]) {
+        self.release_of(version, &[("rootfs", image)]);
+    }
+
+    /// A release of one image for each slot class.
+    pub(crate) fn release_of(&self, version: &str, images: &[(&str, &[u8])]) {
         let repository = Repository::open(&self.path("repository")).unwrap();
         let mut request = ReleaseRequest::new(
             "router-x".parse().unwrap(),
@@ -200,10 +207,11 @@ impl World {
             version.parse().unwrap(),
         );
         request.hardware = vec!["rev-a".parse().unwrap()];
-        request.images = BTreeMap::from([(
-            "rootfs".parse().unwrap(),
-            ImageSource::Bytes(image.to_vec()),
-        )]);
+        let of = |(class, image): &(&str, &[u8])| {
+            let image = ImageSource::Bytes(image.to_vec());
+            (class.parse().unwrap(), image)
+        };
+        request.images = images.iter().map(of).collect();
         repository
             .stage_release(&request, self.now, &silent)
             .unwrap();

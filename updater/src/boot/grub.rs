@@ -6,7 +6,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use device_pki::durable;
+use device_pki::disk::Disk;
+use device_pki::durable::PUBLIC;
 
 use super::running::{in_full, read, unreadable};
 use super::variables::{Values, values};
@@ -27,6 +28,7 @@ pub(super) struct Block {
     pub(super) path: PathBuf,
     pub(super) editenv: PathBuf,
     pub(super) deadline: Duration,
+    pub(super) disk: Disk,
 }
 
 impl Block {
@@ -48,7 +50,8 @@ impl Block {
         let place = std::fs::canonicalize(&self.path).map_err(|e| failed(e.to_string()))?;
         let copy = place.with_extension("updater");
         let old = self.block(&place).map_err(failed)?;
-        durable::write(&copy, &old, durable::PUBLIC).map_err(|e| failed(in_full(&e)))?;
+        let lasting = |done: device_pki::Result<()>| done.map_err(|e| failed(in_full(&e)));
+        lasting(self.disk.write(&copy, &old, PUBLIC))?;
         let pairs: Vec<String> = changes
             .iter()
             .map(|(name, value)| format!("{name}={value}"))
@@ -67,8 +70,8 @@ impl Block {
                 old.len()
             )));
         }
-        durable::write(&place, &new, durable::PUBLIC).map_err(|e| failed(in_full(&e)))?;
-        durable::remove_durable(&copy).map_err(|e| failed(in_full(&e)))
+        lasting(self.disk.write(&place, &new, PUBLIC))?;
+        lasting(self.disk.remove_file(&copy))
     }
 
     fn block(&self, path: &Path) -> Result<Vec<u8>, String> {

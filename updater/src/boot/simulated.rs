@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use device_pki::durable;
+use device_pki::disk::Disk;
 use serde::{Deserialize, Serialize};
 
+use super::running::in_full;
 use super::{BootControl, BootStatus, TRIES};
 use crate::error::BootError;
 use crate::slot::{SlotName, StagedSlot};
@@ -70,14 +71,19 @@ impl Environment {
 #[derive(Clone, Debug)]
 pub struct Simulated {
     path: PathBuf,
+    disk: Disk,
 }
 
 impl Simulated {
     /// The boot loader whose state is in the file at `path`.
     pub fn new(path: &Path) -> Self {
-        Self {
-            path: path.to_owned(),
-        }
+        Self::on(Disk::default(), path)
+    }
+
+    /// The same on this disk.
+    pub fn on(disk: Disk, path: &Path) -> Self {
+        let path = path.to_owned();
+        Self { path, disk }
     }
 
     /// Writes the state of a device that leaves the factory.
@@ -111,7 +117,8 @@ impl Simulated {
             why,
         };
         let text = serde_json::to_vec_pretty(environment).map_err(|e| unwritable(e.to_string()))?;
-        durable::write(&self.path, &text, 0o600).map_err(|e| unwritable(e.to_string()))
+        let written = self.disk.write(&self.path, &text, 0o600);
+        written.map_err(|e| unwritable(in_full(&e)))
     }
 
     fn change(&self, change: impl FnOnce(&mut Environment)) -> Result<(), BootError> {

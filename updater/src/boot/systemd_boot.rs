@@ -9,6 +9,7 @@ mod entry;
 
 use std::path::PathBuf;
 
+use device_pki::disk::Disk;
 use device_pki::durable;
 
 use super::running::{Running, in_full, read, unreadable};
@@ -29,14 +30,16 @@ pub(super) struct SystemdBoot {
     folder: PathBuf,
     names: [String; 2],
     running: Running,
+    disk: Disk,
 }
 
 impl SystemdBoot {
-    pub(super) fn new(folder: PathBuf, names: [String; 2], running: Running) -> Self {
+    pub(super) fn new(disk: Disk, folder: PathBuf, names: [String; 2], running: Running) -> Self {
         Self {
             folder,
             names,
             running,
+            disk,
         }
     }
 
@@ -103,20 +106,22 @@ impl SystemdBoot {
         let version = version.unwrap_or(source.version);
         if version != source.version {
             let text = source.with_version(version);
-            durable::write(&path, text.as_bytes(), durable::PUBLIC).map_err(failed)?;
+            self.disk
+                .write(&path, text.as_bytes(), durable::PUBLIC)
+                .map_err(failed)?;
             if source.path != path {
-                durable::remove_durable(&source.path).map_err(failed)?;
+                self.disk.remove_file(&source.path).map_err(failed)?;
             }
         } else if source.path != path {
-            let renamed = std::fs::rename(&source.path, &path);
+            let renamed = self.disk.rename(&source.path, &path);
             renamed.map_err(|e| BootError::Unwritable {
                 path: source.path.clone(),
                 why: e.to_string(),
             })?;
-            durable::sync_folder(&self.folder).map_err(failed)?;
+            self.disk.sync_folder(&self.folder).map_err(failed)?;
         }
         for surplus in own.iter().filter(|entry| entry.path != path) {
-            durable::remove_durable(&surplus.path).map_err(failed)?;
+            self.disk.remove_file(&surplus.path).map_err(failed)?;
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
+use device_pki::disk::{Disk, Reader};
 use metadata_schema::digest::{Hashes, Length};
 
 use super::emmc::Unlocked;
@@ -21,6 +22,7 @@ pub struct Place {
     path: PathBuf,
     /// The kernel's lock of an eMMC's boot partition.
     force_ro: Option<PathBuf>,
+    disk: Disk,
 }
 
 impl Place {
@@ -28,7 +30,19 @@ impl Place {
         Self {
             path,
             force_ro: None,
+            disk: Disk::default(),
         }
+    }
+
+    /// The same on this disk.
+    pub(super) fn on(self, disk: &Disk) -> Self {
+        let disk = disk.clone();
+        Self { disk, ..self }
+    }
+
+    /// The disk that it is on.
+    pub(super) fn disk(&self) -> &Disk {
+        &self.disk
     }
 
     /// The same, with a file of the kernel's that must hold 0 while it is written.
@@ -70,8 +84,9 @@ impl Place {
     ///
     /// # Errors
     /// If it cannot be opened.
-    pub fn open(&self) -> Result<File, SlotError> {
-        File::open(&self.path).map_err(|source| self.failed("open", source))
+    pub fn open(&self) -> Result<Reader, SlotError> {
+        let opened = self.disk.open(&self.path);
+        opened.map_err(|source| self.failed("open", source))
     }
 
     /// Lifts the kernel's lock, if there is one.
@@ -94,7 +109,7 @@ impl Place {
         let mut check = hashes.checker(Length::Exactly(image.length));
         let file = self.open()?;
         // What the storage holds is compared, and not what memory still has of writing it.
-        forget_cached(&file);
+        forget_cached(file.file());
         let mut bytes = file.take(image.length);
         let mut piece = vec![0; PIECE];
         loop {
@@ -107,7 +122,7 @@ impl Place {
             check.update(part).map_err(|source| self.differs(source))?;
         }
         // An image of any size leaves no more in memory than there was.
-        forget_cached(bytes.get_ref());
+        forget_cached(bytes.get_ref().file());
         check.finish().map_err(|source| self.differs(source))
     }
 

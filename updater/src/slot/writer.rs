@@ -5,7 +5,6 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::FileExt as _;
 
 use metadata_schema::release::SlotClass;
 
@@ -23,9 +22,8 @@ const BLOCK: u64 = 4096;
 
 /// Writes an image in order.
 pub struct ImageWriter {
-    place: Place,
+    out: Out,
     class: SlotClass,
-    file: File,
     length: u64,
     written: u64,
     unchanged: u64,
@@ -34,6 +32,29 @@ pub struct ImageWriter {
     old: Box<[u8]>,
     /// Goes last, when the file is closed.
     _unlocked: Option<Unlocked>,
+}
+
+/// An open place.
+struct Out {
+    place: Place,
+    file: File,
+}
+
+impl Out {
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        let (disk, path) = (self.place.disk(), self.place.path());
+        disk.read_at(&self.file, path, offset, bytes)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let (disk, path) = (self.place.disk(), self.place.path());
+        disk.write_at(&self.file, path, offset, bytes)
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        let (disk, path) = (self.place.disk(), self.place.path());
+        disk.sync_data(&self.file, path)
+    }
 }
 
 /// An image that was written, flushed, read back and compared.
@@ -65,9 +86,11 @@ impl ImageWriter {
         let file = place.open_for_writing()?;
         forget_cached(&file);
         Ok(Self {
-            place: place.clone(),
+            out: Out {
+                place: place.clone(),
+                file,
+            },
             class: class.clone(),
-            file,
             length,
             written: offset,
             unchanged: 0,
@@ -83,9 +106,8 @@ impl ImageWriter {
     /// If the storage fails.
     pub fn sync(&mut self) -> Result<(), SlotError> {
         self.unflushed = 0;
-        self.file
-            .sync_data()
-            .map_err(|source| self.place.failed("flush", source))
+        let flushed = self.out.flush();
+        flushed.map_err(|source| self.out.place.failed("flush", source))
     }
 
     /// Ends writing: makes it durable, reads everything back and compares it with what metadata promised.
@@ -94,7 +116,7 @@ impl ImageWriter {
     /// If the storage fails, or holds anything else than `expected`.
     pub fn finish(mut self, expected: &ImageRef) -> Result<WrittenImage, SlotError> {
         self.sync()?;
-        let image = WrittenImage::compared(&self.place, &self.class, expected)?;
+        let image = WrittenImage::compared(&self.out.place, &self.class, expected)?;
         Ok(WrittenImage {
             unchanged: self.unchanged,
             ..image
@@ -105,8 +127,8 @@ impl ImageWriter {
     fn write_piece(&mut self, piece: &[u8]) -> io::Result<()> {
         let old = self.old.get_mut(..piece.len()).unwrap_or_default();
         // What cannot be read is written: that may mend it.
-        if self.file.read_exact_at(old, self.written).is_err() {
-            self.file.write_all_at(piece, self.written)?;
+        if self.out.read_at(old, self.written).is_err() {
+            self.out.write_at(piece, self.written)?;
             self.unflushed = self.unflushed.saturating_add(size(piece));
             return Ok(());
         }
@@ -118,7 +140,7 @@ impl ImageWriter {
             if equal {
                 self.unchanged = self.unchanged.saturating_add(size(part));
             } else {
-                self.file.write_all_at(part, offset)?;
+                self.out.write_at(part, offset)?;
                 self.unflushed = self.unflushed.saturating_add(size(part));
             }
             offset = offset.saturating_add(size(part));
@@ -167,8 +189,8 @@ impl Write for ImageWriter {
         }
         if self.unflushed >= FLUSH_EVERY {
             self.unflushed = 0;
-            self.file.sync_data()?;
-            forget_cached(&self.file);
+            self.out.flush()?;
+            forget_cached(&self.out.file);
         }
         Ok(bytes.len())
     }

@@ -60,7 +60,7 @@ impl Updater {
                     .await?
             }
             (FirstRoot::Network(_), true) => {
-                let root = MetadataStore::open(&self.states.metadata())?.load(&RoleName::root())?;
+                let root = self.metadata_store()?.load(&RoleName::root())?;
                 let root = root.unwrap_or_default();
                 self.go_on(&mut network, &root, clock).await?
             }
@@ -78,13 +78,18 @@ impl Updater {
         })
     }
 
+    fn metadata_store(&self) -> Result<MetadataStore, Error> {
+        let storage = self.states.storage().clone();
+        Ok(MetadataStore::open_on(&self.states.metadata(), storage)?)
+    }
+
     async fn go_on(
         &self,
         network: &mut Network,
         root: &[u8],
         clock: &mut RunClock<'_>,
     ) -> Result<AtTargets, Error> {
-        MetadataStore::open(&self.states.metadata())?.tidy()?;
+        self.metadata_store()?.tidy()?;
         let refreshed = network.client().refresh_by(root, clock).await;
         bootstrap::note(&self.states, clock.reference().0)?;
         refreshed

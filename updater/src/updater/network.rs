@@ -35,7 +35,7 @@ impl Network {
         blank: bool,
         now: ReferenceTime,
     ) -> Result<Self, Error> {
-        let store = MetadataStore::at(&states.metadata());
+        let store = MetadataStore::at(&states.metadata()).on(states.storage().clone());
         let lists = if blank { Vec::new() } else { lists(&store)? };
         let identity = identity::load(config, states);
         let anchor = durable::read_bounded(&config.trust.anchor, MAX_ANCHOR)

@@ -20,7 +20,7 @@ use crate::slot::SlotName;
 impl Updater {
     /// What has happened to this device.
     pub fn history(&self) -> History {
-        History::of(&self.config.state)
+        History::on(self.states.storage().disk().clone(), &self.config.state)
     }
 
     /// Notes how a run ended.

@@ -65,6 +65,7 @@ impl Updater {
     }
 
     fn outbox(&self) -> Result<Outbox, Error> {
-        Ok(Outbox::open(&self.config.state.join("reports"))?)
+        let folder = self.config.state.join("reports");
+        Ok(Outbox::open(&folder, self.states.storage())?)
     }
 }

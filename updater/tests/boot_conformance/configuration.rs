@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use device_pki::disk::Disk;
 use updater::boot::open;
 use updater::config::{BootBackend, BootConfig, BootSlots};
 use updater::slot::SlotGroup;
 
 fn refused(config: &BootConfig) -> String {
     let slots = SlotGroup::new(BTreeMap::new());
-    match open(config, &slots) {
+    match open(config, &slots, &Disk::default()) {
         Ok(_) => String::new(),
         Err(error) => error.to_string(),
     }

@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use device_pki::disk::Disk;
 use updater::boot::{BootControl, open, simulated};
 use updater::config::{BootBackend, BootConfig};
 use updater::slot::{SlotGroup, SlotName, StagedSlot};
@@ -125,7 +126,8 @@ impl Rig {
     }
 
     pub(crate) fn open(&self) -> Box<dyn BootControl + Send> {
-        open(&self.config(), &SlotGroup::new(BTreeMap::new())).unwrap()
+        let slots = SlotGroup::new(BTreeMap::new());
+        open(&self.config(), &slots, &Disk::default()).unwrap()
     }
 
     pub(crate) fn arm(&self, slot: SlotName) {

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use device_pki::disk::Disk;
 use updater::boot::{BootControl, open};
 use updater::config::{BootBackend, BootConfig};
 use updater::slot::SlotGroup;
@@ -29,7 +30,7 @@ trait Machine {
     /// Makes a change of the updater's.
     fn change(&self, change: &dyn Fn(&mut dyn BootControl)) {
         let slots = SlotGroup::new(BTreeMap::new());
-        change(&mut *open(&self.config(), &slots).unwrap());
+        change(&mut *open(&self.config(), &slots, &Disk::default()).unwrap());
     }
 
     fn start(&self) -> SlotName {
@@ -275,7 +276,7 @@ impl Machine for Grub {
 
     fn change(&self, change: &dyn Fn(&mut dyn BootControl)) {
         let slots = SlotGroup::new(BTreeMap::new());
-        self.mounted(|_| change(&mut *open(&self.config(), &slots).unwrap()));
+        self.mounted(|_| change(&mut *open(&self.config(), &slots, &Disk::default()).unwrap()));
     }
 
     fn console(&self) -> String {
