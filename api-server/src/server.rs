@@ -72,7 +72,6 @@ impl Server {
             Arc::clone(&credentials),
             issuer.clone(),
         )?;
-        let (listener, address) = listen(config.listen).await?;
         let shared = Shared {
             door: Door::Devices,
             credentials,
@@ -103,6 +102,8 @@ impl Server {
                 })
             }
         };
+        // The last of all: who reaches the server here finds all of it.
+        let (listener, address) = listen(config.listen).await?;
         Ok(Self {
             listener,
             address,
