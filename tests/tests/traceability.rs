@@ -1,4 +1,4 @@
-//! Every name in `docs/TRACEABILITY.md` exists: code as an item, tests as functions.
+//! Every name in `docs/TRACEABILITY.md` exists: code as an item, tests as functions; and every guarantee of the README has its row.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -9,6 +9,25 @@
 use std::path::Path;
 
 const TABLES: &str = include_str!("../../docs/TRACEABILITY.md");
+
+const README: &str = include_str!("../../README.md");
+
+#[test]
+fn every_guarantee_has_its_row() {
+    let (_, told) = README.split_once("**Guarantees.**").unwrap();
+    let (told, _) = told.split_once("Which tests show it").unwrap();
+    let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
+    let told: Vec<&str> = told.trim_end_matches('.').split(". ").collect();
+    let (_, table) = TABLES.split_once("## Guarantees").unwrap();
+    let (table, _) = table.split_once("\n## ").unwrap();
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| "));
+    let shown: Vec<&str> = rows
+        .filter_map(|row| row.split(" | ").next())
+        .filter(|first| *first != "guarantee")
+        .collect();
+    assert_eq!(shown, told);
+    assert!(shown.len() >= 7);
+}
 
 #[test]
 fn every_name_exists() {
