@@ -51,6 +51,11 @@ pub(super) const EVERYWHERE: &[Flag] = &[
         value: None,
         about: "Print help",
     },
+    Flag {
+        name: "version",
+        value: None,
+        about: "Print the version",
+    },
 ];
 
 /// What the program is asked for.
