@@ -14,7 +14,6 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::admission::Place;
@@ -95,10 +94,7 @@ async fn handshake(
         Door::Devices => in_force.tls,
         Door::Enrolment => in_force.enrolment,
     };
-    let accept = TlsAcceptor::from(tls).accept(stream);
-    let stream = tokio::time::timeout(shared.limits.handshake, accept)
-        .await
-        .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "the handshake takes too long"))??;
+    let stream = tls::accept(tls, stream, shared.limits.handshake).await?;
     Ok((stream, in_force.generation))
 }
 

@@ -19,6 +19,7 @@
 //! A configuration holds the revocation lists that it was made with. To take over new lists, make a new configuration
 //! and swap it in.
 
+mod accept;
 mod verifier;
 
 use std::sync::Arc;
@@ -39,6 +40,7 @@ use crate::error::{Error, Result};
 use crate::identity::{DeviceIdentity, Identity};
 use crate::revocations::Revocations;
 
+pub use accept::accept;
 pub(crate) use verifier::{Expected, Verifier};
 
 /// What a missing or an overdue revocation list means.

@@ -388,7 +388,7 @@ impl Updater {
             Err(e) => Err(e),
         };
         if let Err(Error::Transport(TransportError::NotAccepted { .. })) = &result
-            && self.identity_anew(now).await
+            && self.identity_anew(now, false).await
         {
             result = self.update(&mut clock, asked, progress).await;
         }

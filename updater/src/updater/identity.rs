@@ -133,7 +133,7 @@ impl Updater {
         let now = self.clock(system)?.reference().0;
         let kept = match self.keep_identity_as(now, asked).await {
             Err(e @ Error::Transport(TransportError::NotAccepted { .. })) => {
-                if !self.identity_anew(now).await {
+                if !self.identity_anew(now, asked).await {
                     return Err(e);
                 }
                 Kept::Renewed
@@ -154,8 +154,9 @@ impl Updater {
         })
     }
 
-    /// After a server has refused the device's certificate: whether there is another one now.
-    pub(super) async fn identity_anew(&self, now: ReferenceTime) -> bool {
+    /// After a server has refused the device's certificate: whether there is another one now. Who has `asked` for one does
+    /// not wait because of earlier failures.
+    pub(super) async fn identity_anew(&self, now: ReferenceTime, asked: bool) -> bool {
         if !matches!(self.config.identity, IdentityConfig::Enrolled(_)) {
             return false;
         }
@@ -164,7 +165,7 @@ impl Updater {
             tracing::warn!(%error, "that the certificate was refused is not noted");
             return false;
         }
-        match self.keep_identity(now).await {
+        match self.keep_identity_as(now, asked).await {
             Ok(kept) => kept == Kept::Renewed,
             Err(e) => {
                 tracing::warn!(error = e.in_one_line(), "no other certificate");
