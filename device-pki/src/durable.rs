@@ -148,6 +148,26 @@ pub fn sync_folder(folder: &Path) -> Result<()> {
 
 /// The same on any disk.
 impl Disk {
+    /// Reads a file of at most `limit` bytes: [`read_bounded`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn read_bounded(&self, path: &Path, limit: u64) -> Result<Vec<u8>> {
+        let file = self.open(path).map_err(|e| Error::io("open", path, e))?;
+        let mut bytes = Vec::new();
+        file.take(limit.saturating_add(1))
+            .read_to_end(&mut bytes)
+            .map_err(|e| Error::io("read", path, e))?;
+        if u64::try_from(bytes.len()).is_ok_and(|length| length <= limit) {
+            Ok(bytes)
+        } else {
+            Err(Error::TooLarge {
+                path: path.to_owned(),
+                limit,
+            })
+        }
+    }
+
     /// Replaces a file, or makes it: [`write()`].
     ///
     /// # Errors
@@ -270,19 +290,7 @@ impl Disk {
 /// # Errors
 /// If it cannot be read or is larger; not more than `limit` bytes and one are read in any case.
 pub fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>> {
-    let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
-    let mut bytes = Vec::new();
-    file.take(limit.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .map_err(|e| Error::io("read", path, e))?;
-    if u64::try_from(bytes.len()).is_ok_and(|length| length <= limit) {
-        Ok(bytes)
-    } else {
-        Err(Error::TooLarge {
-            path: path.to_owned(),
-            limit,
-        })
-    }
+    Disk::default().read_bounded(path, limit)
 }
 
 fn folder_of(path: &Path) -> &Path {

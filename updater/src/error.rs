@@ -109,8 +109,10 @@ pub enum Error {
         source: Box<PatchError>,
     },
     /// The running image, which a delta starts from, cannot be read.
-    #[error("the running image cannot be read")]
+    #[error("cannot read {path}, which holds the running image")]
     Running {
+        /// Device or file.
+        path: PathBuf,
         /// Why.
         #[source]
         source: std::io::Error,

@@ -10,7 +10,7 @@ use metadata_schema::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
-use crate::state_store::read;
+use crate::storage::read_on;
 
 /// Length of the file at which its older half goes, in bytes.
 const MAX_LENGTH: u64 = 64 * 1024;
@@ -76,7 +76,7 @@ impl History {
     /// # Errors
     /// If the file is there and cannot be read.
     pub fn entries(&self) -> Result<Vec<Entry>, StoreError> {
-        let bytes = read(&self.path, MAX_LENGTH * 2)?.unwrap_or_default();
+        let bytes = read_on(&self.disk, &self.path, MAX_LENGTH * 2)?.unwrap_or_default();
         let lines = bytes.split(|byte| *byte == b'\n');
         Ok(lines
             .filter_map(|line| serde_json::from_slice(line).ok())

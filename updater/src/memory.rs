@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, StoreError};
 use crate::policy::{Automatic, Refused, Wishes};
-use crate::state_store::{StateStore, read};
+use crate::state_store::StateStore;
 
 /// Longest of these files, in bytes.
 const MAX_LENGTH: u64 = 64 * 1024;
@@ -134,7 +134,9 @@ pub fn save_wishes(states: &StateStore, wishes: &Wishes) -> Result<(), Error> {
 }
 
 fn load<T: DeserializeOwned + Default>(states: &StateStore, name: &str) -> T {
-    let bytes = read(&states.folder().join(name), MAX_LENGTH);
+    let bytes = states
+        .storage()
+        .read(&states.folder().join(name), MAX_LENGTH);
     let Ok(Some(bytes)) = bytes else {
         return T::default();
     };

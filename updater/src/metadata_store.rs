@@ -17,7 +17,6 @@ use device_pki::durable;
 use metadata_schema::name::{RoleName, Version};
 
 use crate::error::StoreError;
-use crate::state_store::read;
 use crate::storage::Storage;
 
 /// Longest file that is read back: longer than any limit for what is downloaded.
@@ -119,7 +118,7 @@ impl MetadataStore {
     /// # Errors
     /// If it is there and cannot be read.
     pub fn load(&self, role: &RoleName) -> Result<Option<Vec<u8>>, StoreError> {
-        read(&self.path(role), MAX_LENGTH)
+        self.storage.read(&self.path(role), MAX_LENGTH)
     }
 
     /// Stores the file of a role.
@@ -152,7 +151,7 @@ impl MetadataStore {
     /// # Errors
     /// If it is there and cannot be read.
     pub fn load_step(&self, version: Version) -> Result<Option<Vec<u8>>, StoreError> {
-        read(&self.step(version), MAX_LENGTH)
+        self.storage.read(&self.step(version), MAX_LENGTH)
     }
 
     /// Stores a step of the walk that is under way.
@@ -173,7 +172,10 @@ impl MetadataStore {
 
     /// The manifest that was fetched last; none as well if it cannot be read, for it can be fetched again.
     pub fn load_manifest(&self) -> Option<Vec<u8>> {
-        read(&self.folder.join(MANIFEST), MAX_LENGTH).ok().flatten()
+        self.storage
+            .read(&self.folder.join(MANIFEST), MAX_LENGTH)
+            .ok()
+            .flatten()
     }
 
     /// Stores the manifest.

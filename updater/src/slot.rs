@@ -252,7 +252,8 @@ impl OpenSlot<'_> {
         Ok(StagedSlot { name: self.name })
     }
 
-    fn place(&self, class: &SlotClass) -> Result<&Place, SlotError> {
+    /// Where the images of a class are.
+    pub(crate) fn place(&self, class: &SlotClass) -> Result<&Place, SlotError> {
         let none = || SlotError::NoPlace {
             slot: self.name,
             class: class.clone(),

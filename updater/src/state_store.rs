@@ -1,8 +1,8 @@
 //! What the device remembers of installations, and its time floor: `state.json` and `time-floor.json` in the state folder.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
+use device_pki::disk::Disk;
 use device_pki::durable;
 use metadata_schema::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use crate::clock::TimeFloor;
 use crate::error::StoreError;
 use crate::lifecycle::State;
 use crate::metadata_store::MetadataStore;
-use crate::storage::Storage;
+use crate::storage::{Storage, read_on};
 
 /// The version of `state.json` that this updater writes. A higher one is refused: a newer updater wrote it.
 /// Lower ones are read: 1 had no `written_by`.
@@ -105,7 +105,7 @@ impl StateStore {
     /// If the file is there and cannot be used: it holds the anti-rollback floor, so it is never silently replaced.
     pub fn load(&self) -> Result<Option<State>, StoreError> {
         let path = self.folder.join("state.json");
-        let Some(bytes) = read(&path, MAX_LENGTH)? else {
+        let Some(bytes) = self.storage.read(&path, MAX_LENGTH)? else {
             return Ok(None);
         };
         let damaged = |why: String| StoreError::Damaged {
@@ -151,7 +151,7 @@ impl StateStore {
     /// If the file is there and cannot be used.
     pub fn time_floor(&self) -> Result<Option<TimeFloor>, StoreError> {
         let path = self.folder.join("time-floor.json");
-        let Some(bytes) = read(&path, 1024)? else {
+        let Some(bytes) = self.storage.read(&path, 1024)? else {
             return Ok(None);
         };
         let damaged = |e: serde_json::Error| StoreError::Damaged {
@@ -179,7 +179,7 @@ impl StateStore {
     /// If the file is there and cannot be used.
     pub fn origin(&self) -> Result<Option<Origin>, StoreError> {
         let path = self.folder.join("origin.json");
-        let Some(bytes) = read(&path, 1024)? else {
+        let Some(bytes) = self.storage.read(&path, 1024)? else {
             return Ok(None);
         };
         let damaged = |e: serde_json::Error| StoreError::Damaged {
@@ -216,7 +216,8 @@ impl StateStore {
     /// # Errors
     /// If the file is there and cannot be read.
     pub fn checkpoint(&self) -> Result<Option<Vec<u8>>, StoreError> {
-        read(&self.folder.join("checkpoint"), 64 * 1024)
+        self.storage
+            .read(&self.folder.join("checkpoint"), 64 * 1024)
     }
 
     /// Stores how far a payload has been written.
@@ -248,12 +249,7 @@ impl StateStore {
 
 /// Reads a file of at most `limit` bytes; none if it is not there.
 pub(crate) fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, StoreError> {
-    match std::fs::symlink_metadata(path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        _ => durable::read_bounded(path, limit)
-            .map(Some)
-            .map_err(StoreError::Storage),
-    }
+    read_on(&Disk::default(), path, limit)
 }
 
 #[cfg(test)]

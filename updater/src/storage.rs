@@ -4,6 +4,7 @@
 //! A test can let the power fail after any number of changes, or look on at the steps that a [`Disk`] makes them of: what is there then
 //! is what the next run finds.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,6 +38,11 @@ impl Storage {
     /// The disk.
     pub fn disk(&self) -> &Disk {
         &self.disk
+    }
+
+    /// Reads a file of at most `limit` bytes; none if it is not there.
+    pub(crate) fn read(&self, path: &Path, limit: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        read_on(&self.disk, path, limit)
     }
 
     pub(crate) fn write(&self, path: &Path, bytes: &[u8], mode: u32) -> Result<(), StoreError> {
@@ -89,7 +95,18 @@ impl Storage {
         spent.map(drop).map_err(|_| device_pki::Error::Io {
             step: "change",
             path: path.to_owned(),
-            source: std::io::Error::other("the power has failed"),
+            source: io::Error::other("the power has failed"),
         })
+    }
+}
+
+/// Reads a file of at most `limit` bytes from a disk; none if it is not there.
+pub(crate) fn read_on(disk: &Disk, path: &Path, limit: u64) -> Result<Option<Vec<u8>>, StoreError> {
+    match std::fs::symlink_metadata(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        _ => disk
+            .read_bounded(path, limit)
+            .map(Some)
+            .map_err(StoreError::Storage),
     }
 }

@@ -17,6 +17,7 @@
 
 mod disk;
 mod fate;
+mod flash;
 mod journal;
 mod phases;
 mod rig;
@@ -25,6 +26,7 @@ mod rig;
 mod world;
 
 use fate::Lot;
+use flash::{Fault, Flash};
 use phases::{Cut, PHASES, Phase, cut_by_lot};
 use rig::{Act, Rig, Trusted};
 
@@ -81,6 +83,53 @@ async fn the_power_is_cut_a_thousand_times_by_lot_and_everywhere() {
     }
     table.print();
     assert!(table.total()[2] == BY_LOT && table.total()[1] > 1000);
+}
+
+/// The flash fails, or lies, at one in `every` steps and readings of each phase. Whatever it does, the device boots whole firmware, trusts
+/// nothing older, says what is wrong, and finishes on a flash that is well again.
+async fn a_flash_that_lies(every: usize) -> usize {
+    let mut rig = Rig::new().await;
+    let mut broken = 0;
+    for phase in PHASES {
+        let cut = Cut::whole(&mut rig, phase).await;
+        cut.begin(&rig);
+        let (storage, flash) = Flash::storage(None);
+        let _as_before = rig.act_on(storage, phase.act).await;
+        let [steps, reads] = flash.counted();
+        for fault in Fault::ALL {
+            let end = if fault.is_of_steps() { steps } else { reads };
+            for at in (1..=end).step_by(every) {
+                cut.begin(&rig);
+                let (storage, flash) = Flash::storage(Some((fault, at)));
+                let done = rig.act_on(storage, phase.act).await;
+                println!("{}: cut after {at}: {flash}: {done:?}", phase.name);
+                let failed = flash.broken();
+                if failed.is_empty() {
+                    continue;
+                }
+                broken += 1;
+                rig.says_why(&done, fault, &failed);
+                rig.check(&cut.before, phase.boots, phase.ends).await;
+            }
+        }
+        cut.leave(&rig);
+    }
+    broken
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flash_may_fail_or_lie_at_any_moment() {
+    let broken = a_flash_that_lies(29).await;
+    assert!(broken > 80, "{broken} faults");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes: run tests/crash"]
+async fn a_flash_fails_and_lies_everywhere() {
+    let broken = a_flash_that_lies(7).await;
+    println!(
+        "{broken} faults of the flash: every seventh step and reading of every phase, by six faults; nothing was lost"
+    );
 }
 
 /// Cuts the way back off, too, if there is one.

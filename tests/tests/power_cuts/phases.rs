@@ -16,7 +16,7 @@ pub(crate) struct Phase {
     release: Option<(&'static str, u64)>,
     /// Whether the device restarts before.
     restart: bool,
-    act: Act,
+    pub(crate) act: Act,
     /// What may boot at any instant of it.
     pub(crate) boots: &'static [&'static str],
     /// What may run when everything is done.
@@ -144,6 +144,11 @@ impl<'a> Cut<'a> {
             before,
             end,
         }
+    }
+
+    /// Goes back to where the phase begins.
+    pub(crate) fn begin(&self, rig: &Rig) {
+        rig.lay_out(&self.start.crash(&mut Every(true)));
     }
 
     /// Goes on from the whole phase.

@@ -16,6 +16,7 @@ use updater::storage::Storage;
 use updater::{Outcome, Updater};
 
 use crate::disk::{CrashingDisk, Found, Made, lay_out};
+use crate::flash::Fault;
 use crate::journal::Journal;
 use crate::world::{World, image};
 
@@ -127,7 +128,8 @@ impl Rig {
         (done, journal.steps())
     }
 
-    async fn act_on(&self, storage: Storage, act: Act) -> Result<Outcome, Error> {
+    /// Does it on a storage.
+    pub(crate) async fn act_on(&self, storage: Storage, act: Act) -> Result<Outcome, Error> {
         let config = Config::load(&self.path("updater.toml"))?;
         let mut updater = Updater::open_on(storage, config)?;
         let now = self.world.now;
@@ -213,6 +215,21 @@ impl Rig {
         assert!(
             self.trusted().at_least(&trusted),
             "a floor falls in the rerun"
+        );
+    }
+
+    /// What has gone wrong is said as the machine calls it, with the file; unless it went well in spite of it.
+    pub(crate) fn says_why(&self, done: &Result<Outcome, Error>, fault: Fault, broken: &[PathBuf]) {
+        let (Err(error), Some(called)) = (done, fault.is_called()) else {
+            return;
+        };
+        let said = error.in_one_line();
+        let ordinary = matches!(error, Error::Stopped | Error::TrialFailed { .. });
+        assert!(ordinary || said.contains(called), "{said}");
+        let named = |path: &PathBuf| said.contains(&*path.file_name().unwrap().to_string_lossy());
+        assert!(
+            ordinary || broken.iter().any(named),
+            "no file is named: {said}"
         );
     }
 

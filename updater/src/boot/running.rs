@@ -84,10 +84,13 @@ pub(super) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
 
 /// An error with its causes.
 pub(super) fn in_full(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        text = format!("{text}: {source}");
+        cause = source.source();
     }
+    text
 }
 
 /// An error of what was read at `path`.

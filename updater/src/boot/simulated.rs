@@ -13,7 +13,9 @@ use super::running::in_full;
 use super::{BootControl, BootStatus, TRIES};
 use crate::error::BootError;
 use crate::slot::{SlotName, StagedSlot};
-use crate::state_store::read;
+
+/// Longest file, in bytes.
+const MAX_LENGTH: u64 = 64 * 1024;
 
 /// What the boot loader thinks of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,8 +108,8 @@ impl Simulated {
             why,
             repair: "restore the boot loader's environment; `updater simulate init` makes one for a simulated device",
         };
-        let bytes = read(&self.path, 64 * 1024).map_err(|e| unreadable(e.to_string()))?;
-        let bytes = bytes.ok_or_else(|| unreadable("it is not there".to_owned()))?;
+        let bytes = self.disk.read_bounded(&self.path, MAX_LENGTH);
+        let bytes = bytes.map_err(|e| unreadable(in_full(&e)))?;
         serde_json::from_slice(&bytes).map_err(|e| unreadable(e.to_string()))
     }
 

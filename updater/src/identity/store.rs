@@ -7,7 +7,6 @@ use metadata_schema::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, StoreError};
-use crate::state_store;
 use crate::storage::Storage;
 
 /// Longest file of attempts, in bytes.
@@ -125,7 +124,9 @@ impl IdentityStore {
 
     /// What is remembered of attempts. A file that is damaged remembers nothing.
     pub fn attempt(&self) -> Attempt {
-        let bytes = state_store::read(&self.folder.join("attempt.json"), MAX_ATTEMPT);
+        let bytes = self
+            .storage
+            .read(&self.folder.join("attempt.json"), MAX_ATTEMPT);
         let bytes = bytes.ok().flatten().unwrap_or_default();
         serde_json::from_slice(&bytes).unwrap_or_default()
     }

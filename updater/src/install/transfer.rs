@@ -15,7 +15,7 @@ use metadata_schema::trusted::AtTargets;
 
 use super::offer::Offer;
 use super::payload::{Choice, PayloadKind, choose};
-use crate::error::{Error, SlotError, TransportError};
+use crate::error::{Error, TransportError};
 use crate::lifecycle::ImageRef;
 use crate::policy::rate::Cap;
 use crate::progress::Progress;
@@ -97,6 +97,8 @@ struct Job<'a> {
     target: VerifiedTarget,
     expectation: Expectation,
     running: Option<&'a Place>,
+    /// Where it goes.
+    into: &'a Place,
 }
 
 impl Transfer<'_, '_> {
@@ -180,6 +182,7 @@ impl Transfer<'_, '_> {
             target,
             expectation: choice.expectation,
             running,
+            into: slot.place(class)?,
         };
         let what = format!("{class} {} ({})", offer.manifest.version, choice.kind);
         self.progress.begin(&what, choice.payload.length);
@@ -356,14 +359,14 @@ impl<'a> Job<'a> {
 
     /// What the payload engine says, as what it is: the fault of the storage, or of the payload.
     fn refused(&self, error: PatchError) -> Error {
-        let io = |step, source| SlotError::Io {
-            path: PathBuf::from(self.class.as_str()),
-            step,
-            source,
-        };
         let source = match error {
-            PatchError::WriteNew { source, .. } => return io("write the slot of", source).into(),
-            PatchError::ReadOld { source, .. } => return Error::Running { source },
+            PatchError::WriteNew { source, .. } => return self.into.failed("write", source).into(),
+            PatchError::ReadOld { source, .. } => {
+                let path = self
+                    .running
+                    .map_or_else(PathBuf::new, |place| place.path().to_owned());
+                return Error::Running { path, source };
+            }
             other => Box::new(other),
         };
         Error::Payload {

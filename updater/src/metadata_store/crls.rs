@@ -6,7 +6,6 @@ use device_pki::Crl;
 
 use super::{CRLS, MAX_LENGTH, MetadataStore};
 use crate::error::StoreError;
-use crate::state_store::read;
 
 impl MetadataStore {
     /// All revocation lists, by the name they are stored under.
@@ -16,7 +15,7 @@ impl MetadataStore {
     pub fn load_crls(&self) -> Result<Vec<(PathBuf, Vec<u8>)>, StoreError> {
         let mut crls = Vec::new();
         for path in self.crl_paths()? {
-            if let Some(bytes) = read(&path, MAX_LENGTH)? {
+            if let Some(bytes) = self.storage.read(&path, MAX_LENGTH)? {
                 crls.push((path, bytes));
             }
         }
@@ -30,7 +29,7 @@ impl MetadataStore {
     pub fn take_crls_of(&self, folder: &Path) -> Result<(), StoreError> {
         for path in Self::at(folder).crl_paths().unwrap_or_default() {
             let what = path.display().to_string();
-            let list = read(&path, MAX_LENGTH).and_then(|bytes| {
+            let list = self.storage.read(&path, MAX_LENGTH).and_then(|bytes| {
                 let bytes = bytes.unwrap_or_default();
                 Crl::from_der(&what, &bytes).map_err(StoreError::Storage)?;
                 Ok(bytes)
@@ -72,7 +71,7 @@ impl MetadataStore {
     /// # Errors
     /// If it is there and cannot be read.
     pub fn load_crl(&self, ski: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        read(&self.crl(ski), MAX_LENGTH)
+        self.storage.read(&self.crl(ski), MAX_LENGTH)
     }
 
     /// Stores a revocation list.

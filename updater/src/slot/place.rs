@@ -126,7 +126,7 @@ impl Place {
         check.finish().map_err(|source| self.differs(source))
     }
 
-    pub(super) fn failed(&self, step: &'static str, source: std::io::Error) -> SlotError {
+    pub(crate) fn failed(&self, step: &'static str, source: std::io::Error) -> SlotError {
         SlotError::Io {
             path: self.path.clone(),
             step,

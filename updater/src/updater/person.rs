@@ -6,7 +6,7 @@ use metadata_schema::time::{ReferenceTime, Timestamp};
 
 use super::{Outcome, Updater};
 use crate::boot::BootStatus;
-use crate::error::Error;
+use crate::error::{Error, SlotError};
 use crate::install::Offer;
 use crate::lifecycle::{Action, Event, NoWayBack, Stage};
 use crate::memory::save_wishes;
@@ -87,13 +87,17 @@ impl Updater {
         }
         let previous = self.state.way_back()?.clone();
         let slot = self.state.slot.other();
-        let staged = StagedSlot::again(&self.slots, slot, &previous.images).map_err(|e| {
-            tracing::warn!(error = %e, "the firmware before is not there any more");
-            NoWayBack::Overwritten {
-                version: previous.version.clone(),
-                slot,
-            }
-        })?;
+        let staged =
+            StagedSlot::again(&self.slots, slot, &previous.images).map_err(|e| match e {
+                SlotError::Differs { .. } => {
+                    tracing::warn!(error = %e, "the firmware before is not there any more");
+                    Error::NoWayBack(NoWayBack::Overwritten {
+                        version: previous.version.clone(),
+                        slot,
+                    })
+                }
+                e => Error::Slot(e),
+            })?;
         let left = self.state.running.version.to_string();
         self.event(Event::Return { why: why.clone() }, now)?;
         self.arm(&staged, now)?;
