@@ -38,6 +38,7 @@ pub mod program;
 pub mod progress;
 pub mod refresh;
 pub mod report;
+mod sealed;
 pub mod select;
 pub mod service;
 pub mod slot;

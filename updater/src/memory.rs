@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, StoreError};
 use crate::policy::{Automatic, Refused, Wishes};
+use crate::sealed;
 use crate::state_store::StateStore;
 
 /// Longest of these files, in bytes.
@@ -140,14 +141,14 @@ fn load<T: DeserializeOwned + Default>(states: &StateStore, name: &str) -> T {
     let Ok(Some(bytes)) = bytes else {
         return T::default();
     };
-    serde_json::from_slice(&bytes).unwrap_or_else(|e| {
-        tracing::warn!(name, error = %e, "it is damaged and begun anew");
+    sealed::open(&bytes).unwrap_or_else(|why| {
+        tracing::warn!(name, why, "it is damaged and begun anew");
         T::default()
     })
 }
 
 fn save(states: &StateStore, name: &str, value: &impl Serialize) -> Result<(), Error> {
-    let text = serde_json::to_vec(value).map_err(|e| StoreError::Damaged {
+    let text = sealed::seal(value).map_err(|e| StoreError::Damaged {
         path: states.folder().join(name),
         why: e.to_string(),
     })?;

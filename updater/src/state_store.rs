@@ -11,6 +11,7 @@ use crate::clock::TimeFloor;
 use crate::error::StoreError;
 use crate::lifecycle::State;
 use crate::metadata_store::MetadataStore;
+use crate::sealed;
 use crate::storage::{Storage, read_on};
 
 /// The version of `state.json` that this updater writes. A higher one is refused: a newer updater wrote it.
@@ -124,7 +125,7 @@ impl StateStore {
         if head.format == 0 {
             return Err(damaged(format!("format 0, expected 1 to {FORMAT}")));
         }
-        let file: File = serde_json::from_slice(&bytes).map_err(|e| damaged(e.to_string()))?;
+        let file: File = sealed::open(&bytes).map_err(damaged)?;
         Ok(Some(file.state))
     }
 
@@ -138,7 +139,7 @@ impl StateStore {
             written_by: env!("CARGO_PKG_VERSION").to_owned(),
             state: state.clone(),
         };
-        let text = serde_json::to_vec_pretty(&file).map_err(|e| StoreError::Damaged {
+        let text = sealed::seal(&file).map_err(|e| StoreError::Damaged {
             path: self.folder.join("state.json"),
             why: e.to_string(),
         })?;
@@ -151,14 +152,11 @@ impl StateStore {
     /// If the file is there and cannot be used.
     pub fn time_floor(&self) -> Result<Option<TimeFloor>, StoreError> {
         let path = self.folder.join("time-floor.json");
-        let Some(bytes) = self.storage.read(&path, 1024)? else {
+        let Some(bytes) = self.storage.read(&path, 4096)? else {
             return Ok(None);
         };
-        let damaged = |e: serde_json::Error| StoreError::Damaged {
-            path,
-            why: e.to_string(),
-        };
-        serde_json::from_slice(&bytes).map(Some).map_err(damaged)
+        let damaged = |why| StoreError::Damaged { path, why };
+        sealed::open(&bytes).map(Some).map_err(damaged)
     }
 
     /// Stores the time floor.
@@ -166,7 +164,7 @@ impl StateStore {
     /// # Errors
     /// If the storage fails.
     pub fn save_time_floor(&self, floor: TimeFloor) -> Result<(), StoreError> {
-        let text = serde_json::to_vec(&floor).map_err(|e| StoreError::Damaged {
+        let text = sealed::seal(&floor).map_err(|e| StoreError::Damaged {
             path: self.folder.join("time-floor.json"),
             why: e.to_string(),
         })?;
@@ -179,14 +177,11 @@ impl StateStore {
     /// If the file is there and cannot be used.
     pub fn origin(&self) -> Result<Option<Origin>, StoreError> {
         let path = self.folder.join("origin.json");
-        let Some(bytes) = self.storage.read(&path, 1024)? else {
+        let Some(bytes) = self.storage.read(&path, 4096)? else {
             return Ok(None);
         };
-        let damaged = |e: serde_json::Error| StoreError::Damaged {
-            path,
-            why: e.to_string(),
-        };
-        serde_json::from_slice(&bytes).map(Some).map_err(damaged)
+        let damaged = |why| StoreError::Damaged { path, why };
+        sealed::open(&bytes).map(Some).map_err(damaged)
     }
 
     /// Stores that the device has begun to trust a repository.
@@ -194,7 +189,7 @@ impl StateStore {
     /// # Errors
     /// If the storage fails.
     pub fn save_origin(&self, origin: &Origin) -> Result<(), StoreError> {
-        let text = serde_json::to_vec(origin).map_err(|e| StoreError::Damaged {
+        let text = sealed::seal(origin).map_err(|e| StoreError::Damaged {
             path: self.folder.join("origin.json"),
             why: e.to_string(),
         })?;
