@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::{Extension, Router};
+use device_pki::admission::Place;
 use device_pki::{DeviceIdentity, tls};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -16,7 +17,6 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio_rustls::server::TlsStream;
 
-use crate::admission::Place;
 use crate::config::Limits;
 use crate::credentials::Credentials;
 use crate::routes::App;

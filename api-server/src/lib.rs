@@ -15,7 +15,6 @@
 //! ```
 #![forbid(unsafe_code)]
 
-mod admission;
 pub mod config;
 pub mod connection;
 pub mod credentials;

@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use device_pki::admission::{Handshakes, Place};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 
-use crate::admission::{Handshakes, Place};
-use crate::config::Config;
+use crate::config::{Config, Limits};
 use crate::connection::{self, Door, Shared};
 use crate::credentials::Credentials;
 use crate::error::{Error, Result};
@@ -141,8 +141,13 @@ impl Server {
             ..
         } = self;
         let graceful = GracefulShutdown::new();
-        let handshakes = Handshakes::new(&shared.limits);
-        let newcomers = Handshakes::new(&shared.limits);
+        let Limits {
+            handshakes: places,
+            handshakes_per_address: share,
+            ..
+        } = shared.limits;
+        let handshakes = Handshakes::new(places, share);
+        let newcomers = Handshakes::new(places, share);
         let keeper = enrolment.as_ref().map(|enrolment| enrolment.keeper.clone());
         let mut connections = JoinSet::new();
         let mut tick = tokio::time::interval(shared.limits.reload);

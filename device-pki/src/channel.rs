@@ -4,6 +4,9 @@
 //! TLS 1.3 handshake is over for the connecting side before the other side has judged its certificate, so the accepting
 //! side sends one byte once it has: [`connect`] returns when that has come, or the refusal.
 
+mod endpoint;
+mod observer;
+
 use std::collections::BTreeSet;
 use std::io;
 use std::pin::Pin;
@@ -11,14 +14,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use rustls_pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
+use rustls_pki_types::CertificateDer;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_rustls::TlsStream;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::identity::{DeviceIdentity, Identity};
 use crate::name::DeviceUrn;
-use crate::tls::{self, Expected, Trust};
+use crate::tls::Trust;
+
+pub use endpoint::Endpoint;
 
 /// The byte by which the accepting side says that it has accepted.
 const ACCEPTED: u8 = 0x01;
@@ -95,15 +100,33 @@ pub struct Channel<S> {
 }
 
 impl<S> Channel<S> {
+    fn of(stream: TlsStream<S>) -> Result<Self> {
+        let peer = DeviceIdentity::of(stream.get_ref().1)?;
+        Ok(Self { stream, peer })
+    }
+
     /// The device at the other end.
     pub fn peer(&self) -> &DeviceIdentity {
         &self.peer
+    }
+
+    /// The chain that the peer has shown, leaf first: what [`Endpoint::judge`] asks for.
+    pub fn chain(&self) -> Vec<CertificateDer<'static>> {
+        let shown = self.stream.get_ref().1.peer_certificates();
+        let owned = |der: &CertificateDer<'_>| der.clone().into_owned();
+        shown.unwrap_or_default().iter().map(owned).collect()
+    }
+
+    /// The key exchange that was agreed on, such as `X25519MLKEM768`.
+    pub fn key_exchange(&self) -> Option<rustls::NamedGroup> {
+        let group = self.stream.get_ref().1.negotiated_key_exchange_group();
+        group.map(rustls::crypto::SupportedKxGroup::name)
     }
 }
 
 /// Opens a channel to a device: no other may answer.
 ///
-/// Returns when the peer has accepted us.
+/// Returns when the peer has accepted us. Who opens many channels makes one [`Endpoint`] for them.
 ///
 /// # Errors
 /// If either side refuses the other, or opening takes longer than [`HANDSHAKE_TIMEOUT`].
@@ -114,37 +137,12 @@ pub async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
     peer: &DeviceUrn,
 ) -> Result<Channel<S>> {
     let allowed = Arc::new(Allowed::default().device(peer.clone()));
-    let mut config = tls::client(identity, trust, Expected::Devices(allowed))?;
-    config.alpn_protocols = vec![ALPN.to_vec()];
-    // The peer is known by its URN; a server name would only tell listeners where we go.
-    config.enable_sni = false;
-    let name = ServerName::try_from("device.invalid").map_err(|e| Error::Tls {
-        reason: e.to_string(),
-    })?;
-    let open = async {
-        let mut stream = TlsConnector::from(Arc::new(config))
-            .connect(name, stream)
-            .await?;
-        same_protocol(stream.get_ref().1)?;
-        match stream.read_u8().await? {
-            ACCEPTED => Ok(stream),
-            _ => Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "unknown answer from the peer",
-            )),
-        }
-    };
-    let stream = timed(open)
+    Endpoint::new(identity, trust, allowed)?
+        .connect(stream, HANDSHAKE_TIMEOUT)
         .await
-        .map_err(|source| handshake(peer.as_str(), source))?;
-    let peer = DeviceIdentity::of(stream.get_ref().1)?;
-    Ok(Channel {
-        stream: stream.into(),
-        peer,
-    })
 }
 
-/// Accepts a channel from one of the devices in `allowed`.
+/// Accepts a channel from one of the devices in `allowed`. Who accepts many makes one [`Endpoint`] for them.
 ///
 /// # Errors
 /// If either side refuses the other, or opening takes longer than [`HANDSHAKE_TIMEOUT`].
@@ -154,53 +152,9 @@ pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
     trust: &Trust,
     allowed: Arc<Allowed>,
 ) -> Result<Channel<S>> {
-    let mut config = tls::server(identity, trust, Expected::Devices(allowed))?;
-    config.alpn_protocols = vec![ALPN.to_vec()];
-    let open = async {
-        let mut stream = TlsAcceptor::from(Arc::new(config)).accept(stream).await?;
-        same_protocol(stream.get_ref().1)?;
-        stream.write_u8(ACCEPTED).await?;
-        stream.flush().await?;
-        Ok(stream)
-    };
-    let stream = timed(open)
+    Endpoint::new(identity, trust, allowed)?
+        .accept(stream, HANDSHAKE_TIMEOUT)
         .await
-        .map_err(|source| handshake("the connecting device", source))?;
-    let peer = DeviceIdentity::of(stream.get_ref().1)?;
-    Ok(Channel {
-        stream: stream.into(),
-        peer,
-    })
-}
-
-/// TLS refuses a peer that names other protocols, and not one that names none.
-fn same_protocol(connection: &rustls::CommonState) -> io::Result<()> {
-    if connection.alpn_protocol() == Some(ALPN) {
-        Ok(())
-    } else {
-        Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "the peer does not speak the protocol of channels",
-        ))
-    }
-}
-
-async fn timed<T>(open: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    tokio::time::timeout(HANDSHAKE_TIMEOUT, open)
-        .await
-        .unwrap_or_else(|_| {
-            Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                "the peer takes too long",
-            ))
-        })
-}
-
-fn handshake(peer: &str, source: io::Error) -> Error {
-    Error::Handshake {
-        peer: peer.to_owned(),
-        source,
-    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Channel<S> {

@@ -201,6 +201,15 @@ pub enum Error {
         limit: u64,
     },
 
+    /// There are more revocation lists than are loaded.
+    #[error("{count} revocation lists, at most {most}")]
+    TooManyLists {
+        /// How many were found.
+        count: usize,
+        /// How many are loaded.
+        most: usize,
+    },
+
     /// Something is there already and would be overwritten.
     #[error("{} exists already", path.display())]
     Exists {

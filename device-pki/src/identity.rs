@@ -96,7 +96,8 @@ impl Identity {
         self.certificate().and_then(Certificate::device)
     }
 
-    pub(crate) fn chain_der(&self) -> Vec<CertificateDer<'static>> {
+    /// All certificates in DER, the leaf first.
+    pub fn chain_der(&self) -> Vec<CertificateDer<'static>> {
         self.chain
             .iter()
             .map(|certificate| certificate.der().clone())

@@ -5,11 +5,13 @@
 //! - [`binding`] says which TUF keys count on a device: those bound to its trust anchor.
 //! - [`tls`] and [`channel`] connect devices with the API server and with each other.
 //! - [`key_source`] says where a signing key comes from: a file, the environment, or a PKCS#11 token ([`token`]).
+//! - [`service`] tells the service manager how a program is.
 //! - [`durable`] is the one atomic-write routine of the workspace; [`disk`] has its steps.
 //!
 //! The library reads no clock, but for [`Clock::System`] where a caller asks for it: the time comes in as an argument.
 #![forbid(unsafe_code)]
 
+pub mod admission;
 pub mod anchor;
 pub mod authority;
 pub mod binding;
@@ -31,6 +33,7 @@ pub mod identity;
 pub mod inspect;
 pub mod key;
 pub mod key_source;
+pub mod list_files;
 pub mod name;
 pub mod oid;
 pub mod passphrase;
@@ -41,6 +44,7 @@ pub mod report;
 pub mod revocations;
 pub mod role;
 pub mod serial_number;
+pub mod service;
 pub mod signed;
 pub mod subject_key;
 #[cfg(test)]
@@ -52,7 +56,7 @@ pub use anchor::TrustAnchor;
 pub use authority::{Authority, CrlContent};
 pub use binding::{Gate, Roles, Thresholds};
 pub use certificate::Certificate;
-pub use channel::{Allowed, Channel};
+pub use channel::{Allowed, Channel, Endpoint};
 pub use crl::{Crl, crl_target_path};
 pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
 pub use error::{Error, Result};

@@ -49,6 +49,8 @@ pub(crate) use verifier::{Expected, Verifier};
 pub enum RevocationPolicy {
     /// Without a current list of its issuer a certificate is refused: for servers.
     Strict,
+    /// The same, but a list may be overdue by so many seconds: for devices that are cut off from time to time.
+    Overdue(u32),
     /// Lists that are there count, even if a newer one was due: for devices, which may be cut off for a long time.
     Available,
 }
@@ -177,11 +179,11 @@ pub(crate) fn server(identity: &Identity, trust: &Trust, peer: Expected) -> Resu
 }
 
 /// Given explicitly everywhere, so that no process-wide default can change it.
-fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
-fn unusable(error: impl std::fmt::Display) -> Error {
+pub(crate) fn unusable(error: impl std::fmt::Display) -> Error {
     Error::Tls {
         reason: error.to_string(),
     }
@@ -200,7 +202,7 @@ impl Clock {
         }
     }
 
-    fn provider(self) -> Arc<dyn TimeProvider> {
+    pub(crate) fn provider(self) -> Arc<dyn TimeProvider> {
         match self {
             Self::System => Arc::new(DefaultTimeProvider),
             Self::Fixed(time) | Self::AtLeast(time) => Arc::new(Fixed(time)),

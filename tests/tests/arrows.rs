@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Crate, crates that it may import, and whether that holds for its tests, too.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("metadata-schema", &[]),
     ("firmware-delta", &[]),
     ("device-pki", &["metadata-schema"]),
@@ -21,6 +21,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
         &["metadata-schema", "firmware-delta", "device-pki"],
     ),
     ("api-server", &["metadata-schema", "device-pki"]),
+    ("device-channel", &["metadata-schema", "device-pki"]),
     (
         "fixtures",
         &[
@@ -39,6 +40,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
             "updater",
             "repo-tool",
             "api-server",
+            "device-channel",
             "fixtures",
         ],
     ),

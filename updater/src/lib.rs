@@ -40,7 +40,6 @@ pub mod refresh;
 pub mod report;
 mod sealed;
 pub mod select;
-pub mod service;
 pub mod slot;
 pub mod socket;
 pub mod state_store;

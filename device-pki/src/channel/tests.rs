@@ -1,7 +1,12 @@
 //! Channels between devices, over a pipe in memory.
 
+use rustls_pki_types::ServerName;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
 use super::*;
 use crate::testing::TestPki;
+use crate::tls::{self, Expected};
 
 type Ends = (
     Result<Channel<tokio::io::DuplexStream>>,

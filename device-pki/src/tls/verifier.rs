@@ -102,13 +102,18 @@ impl Verifier {
     }
 
     fn not_revoked(&self, chain: &[Certificate], now: Timestamp) -> Result<(), TlsError> {
-        let strict = self.trust.policy == RevocationPolicy::Strict;
+        let grace = match self.trust.policy {
+            RevocationPolicy::Strict => Some(0),
+            RevocationPolicy::Overdue(seconds) => Some(i64::from(seconds)),
+            RevocationPolicy::Available => None,
+        };
+        let strict = grace.is_some();
         let issuers = chain
             .iter()
             .skip(1)
             .chain([self.trust.anchor.certificate()]);
         for (certificate, issuer) in chain.iter().zip(issuers) {
-            let fresh_at = strict.then_some(now);
+            let fresh_at = grace.map(|grace| now.plus_seconds(-grace));
             match self
                 .trust
                 .revocations

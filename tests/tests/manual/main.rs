@@ -53,7 +53,13 @@ set -o errtrace
 fn programs() -> PathBuf {
     let own = env::current_exe().unwrap();
     let folder = own.parent().and_then(Path::parent).unwrap().to_owned();
-    for name in ["repo-tool", "device-pki", "api-server", "updater"] {
+    for name in [
+        "repo-tool",
+        "device-pki",
+        "api-server",
+        "updater",
+        "device-channel",
+    ] {
         if !folder.join(name).is_file() {
             let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
             let mut build = Command::new(cargo);

@@ -9,12 +9,12 @@ use std::{env, fs};
 use crate::blocks::{Kind, blocks};
 
 /// The manual's own ports, in the place of which free ones are used.
-const PORTS: [&str; 2] = ["18443", "18444"];
+const PORTS: [&str; 5] = ["18443", "18444", "18445", "18446", "18447"];
 
 const PRELUDE: &str = r#"
 set -Eeuo pipefail
-trap 'echo "FAILED in the block at line $BLOCK of the manual: $BASH_COMMAND" >&2; cat server.log >&2 || true' ERR
-trap 'if [ -n "${server-}" ]; then kill $server 2> /dev/null || true; fi' EXIT
+trap 'echo "FAILED in the block at line $BLOCK of the manual: $BASH_COMMAND" >&2; cat *.log >&2 || true' ERR
+trap 'kill $(jobs -p) 2> /dev/null || true' EXIT
 "#;
 
 #[test]
@@ -28,7 +28,7 @@ fn every_command_of_the_pki_manual_works() {
     for block in wanted {
         write!(script, "BLOCK={}\n{}", block.line, block.text).unwrap();
     }
-    // Both at once, or the second could be the first again.
+    // All at once, or the second could be the first again.
     let listeners = PORTS.map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
     for (port, listener) in PORTS.iter().zip(&listeners) {
         let free = listener.local_addr().unwrap().port().to_string();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use device_pki::service::Manager;
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
@@ -11,7 +12,6 @@ use super::{Context, exit_code, once, output, person, status, system_time};
 use crate::error::Error;
 use crate::policy::pause::pause;
 use crate::progress::Shared;
-use crate::service::Manager;
 use crate::socket::{self, Request, refusal};
 use crate::stop::Stop;
 use crate::updater::{Asked, Outcome, Updater};

@@ -1,4 +1,4 @@
-//! `updater run` under a service manager: readiness, watchdog and status over systemd's notification socket (`sd_notify(3)`),
+//! A program under a service manager: readiness, watchdog and status over systemd's notification socket (`sd_notify(3)`),
 //! written by hand: a datagram of `NAME=value` lines to the socket that `NOTIFY_SOCKET` names.
 
 use std::os::linux::net::SocketAddrExt as _;
@@ -80,7 +80,7 @@ mod tests {
         let path = folder.path().join("notify");
         let listener = UnixDatagram::bind(&path).unwrap();
         assert_eq!(said(path.to_str().unwrap(), &listener), "STATUS=twolines");
-        let name = format!("updater-test-{}", std::process::id());
+        let name = format!("service-test-{}", std::process::id());
         let address = SocketAddr::from_abstract_name(&name).unwrap();
         let listener = UnixDatagram::bind_addr(&address).unwrap();
         assert_eq!(said(&format!("@{name}"), &listener), "STATUS=twolines");

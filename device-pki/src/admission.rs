@@ -6,11 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::config::Limits;
-
 /// Places for handshakes: so many in all, and a share of them for each source address.
 #[derive(Debug)]
-pub(crate) struct Handshakes {
+pub struct Handshakes {
     places: Arc<Semaphore>,
     share: usize,
     sources: Mutex<HashMap<IpAddr, usize>>,
@@ -18,28 +16,29 @@ pub(crate) struct Handshakes {
 
 /// A handshake's place, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub struct Place {
     handshakes: Arc<Handshakes>,
     source: IpAddr,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Handshakes {
-    pub(crate) fn new(limits: &Limits) -> Arc<Self> {
+    /// So many places (at most `Semaphore::MAX_PERMITS` count), and of them `share` for one address (IPv6: one /64).
+    pub fn new(places: usize, share: usize) -> Arc<Self> {
         Arc::new(Self {
-            places: Arc::new(Semaphore::new(limits.handshakes)),
-            share: limits.handshakes_per_address,
+            places: Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS))),
+            share,
             sources: Mutex::default(),
         })
     }
 
     /// Waits for a place. None only if there are no places to wait for any more, which does not happen.
-    pub(crate) async fn wait(&self) -> Option<OwnedSemaphorePermit> {
+    pub async fn wait(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.places).acquire_owned().await.ok()
     }
 
     /// Takes the place for an address, unless that has its share already.
-    pub(crate) fn take(
+    pub fn take(
         self: &Arc<Self>,
         permit: Option<OwnedSemaphorePermit>,
         address: IpAddr,
@@ -91,11 +90,7 @@ mod tests {
 
     #[test]
     fn each_source_has_a_share_and_gets_it_back() {
-        let limits = Limits {
-            handshakes_per_address: 2,
-            ..Limits::default()
-        };
-        let handshakes = Handshakes::new(&limits);
+        let handshakes = Handshakes::new(8, 2);
         let take = |address: &str| handshakes.take(None, address.parse().unwrap());
         let first = take("2001:db8::1").unwrap();
         let second = take("2001:db8::2").unwrap();
