@@ -81,6 +81,21 @@ pub enum MetadataError {
         /// The reference time of this refresh.
         now: Timestamp,
     },
+    /// What a bundle says of itself (`bundle.json`) is not believed.
+    #[error("the bundle's own statement, bundle.json, which the timestamp role signs, is refused")]
+    Bundle {
+        /// Why.
+        #[source]
+        source: Box<Self>,
+    },
+    /// The time of a bundle is over.
+    #[error("the bundle could be used until {expires}; the reference time is {now}")]
+    BundleExpired {
+        /// Until when it could be used.
+        expires: Timestamp,
+        /// The reference time of this refresh.
+        now: Timestamp,
+    },
     /// The metadata above does not list the file of this role.
     #[error("{role} metadata is not listed in the {listing}")]
     NotListed {
@@ -129,6 +144,12 @@ impl MetadataError {
             }
             Self::Expired { .. } => {
                 "have the role signed again and published; if the reference time is wrong, set the clock"
+            }
+            Self::Bundle { .. } => {
+                "copy the bundle again from where it was made, or have a new one made: `repo-tool bundle`"
+            }
+            Self::BundleExpired { .. } => {
+                "have a new bundle made: `repo-tool bundle`; if the reference time is wrong, set the clock"
             }
             Self::NotListed { .. } => "publish the repository again: its snapshot is incomplete",
             Self::TooManyDelegations { .. } => {

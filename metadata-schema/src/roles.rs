@@ -2,11 +2,13 @@
 //!
 //! Members that we do not know are kept in `extra` and written back, so that a tool which edits metadata drops nothing.
 
+mod bundle;
 mod delegation;
 mod listing;
 mod root;
 mod targets;
 
+pub use bundle::{BUNDLE_FILE, Bundle};
 pub use delegation::{DelegatedRole, Delegations, PathSet};
 pub use listing::{MetaFile, Snapshot, Timestamp};
 pub use root::{RoleKeys, Root};

@@ -262,6 +262,25 @@ pub enum Error {
         /// Its name.
         name: String,
     },
+    /// A bundle holds what one channel offers, and it is not clear which.
+    #[error(
+        "{}",
+        if offered.is_empty() { "nothing is offered yet".to_owned() }
+        else { format!("a bundle holds what one channel of one product offers; there is: {}", offered.join(", ")) }
+    )]
+    Unclear {
+        /// What is offered.
+        offered: Vec<String>,
+    },
+    /// A bundle would not be good for as long as it says.
+    #[error("a device would refuse this bundle before it ends, at {expires}")]
+    EndsEarly {
+        /// When it was to end.
+        expires: metadata_schema::time::Timestamp,
+        /// Why a device would refuse it then.
+        #[source]
+        source: Box<Self>,
+    },
     /// Somebody else published in the meantime.
     #[error(
         "{role} is staged as v{staged}, but v{published} is published: the event is out of date"

@@ -88,6 +88,7 @@ pub mod assemble;
 pub mod audit;
 mod authority;
 pub mod baseline;
+pub mod bundle;
 pub mod crls;
 mod describe;
 mod digests;
@@ -134,6 +135,7 @@ pub mod unstage;
 pub mod verify;
 mod walk;
 
+pub use bundle::{BundleOptions, Bundled, BundledPayload};
 pub use doctor::{Diagnosis, DoctorOptions};
 pub use error::{Error, Kind, Result};
 pub use event::EventId;

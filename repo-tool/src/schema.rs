@@ -66,6 +66,7 @@ const PUBLISHED: &[Document] = &[
         "timestamp",
         "published/metadata/timestamp.json",
     ),
+    Document::new::<roles::File<roles::Bundle>>("bundle", "metadata/bundle.json in a bundle"),
     Document::new::<manifest::ReleaseManifest>(
         "release",
         "published/targets/PRODUCT/DIGEST.CHANNEL.release.json",

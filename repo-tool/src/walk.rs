@@ -169,7 +169,10 @@ fn to_targets(
         walk.step(&next)?;
         roots.push(next);
     }
-    let at = walk.finish(now)?;
+    let mut at = walk.finish(now)?;
+    if let Some(statement) = source.statement() {
+        at = at.with_bundle(statement, &[RoleName::delegated(PKI_ROLE)?])?;
+    }
     let timestamp = needed(
         &RoleName::timestamp(),
         Version::FIRST,

@@ -104,7 +104,7 @@ fn requests_are_logged_and_faults_served() {
     let asked = asked.map(|name| format!("metadata/{name}.json"));
     assert_eq!(repository.take_requests(), asked);
     for (fault, message) in [
-        (Fault::Missing, "timestamp.json is not on the server"),
+        (Fault::Missing, "timestamp.json is missing"),
         (Fault::Status(500), "answered with status 500"),
         (Fault::Endless, "is longer than the 16384 bytes"),
         (Fault::Cut(10), "broke off after 10 bytes"),

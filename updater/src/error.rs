@@ -53,11 +53,19 @@ pub enum Error {
     /// A device that trusts nothing yet cannot begin to.
     #[error(transparent)]
     Bootstrap(#[from] BootstrapError),
-    /// The server does not have a file that metadata names.
-    #[error("{what} is not on the server, although metadata names it")]
+    /// The server, or the bundle, does not have a file that metadata names.
+    #[error("{what} is missing, although metadata names it")]
     Missing {
         /// The file.
         what: String,
+    },
+    /// A bundle was made for other devices.
+    #[error("the bundle is for {found}; this device takes {expected}")]
+    OtherBundle {
+        /// Product and channel of the device.
+        expected: String,
+        /// Product and channel that the bundle was made for.
+        found: String,
     },
     /// A revocation list is refused.
     #[error("the revocation list {path} is refused")]
@@ -221,6 +229,7 @@ impl Error {
                     | TransportError::Url { .. }
                     | TransportError::Unusable { .. }
                     | TransportError::TooLong { .. }
+                    | TransportError::NoBundle { .. }
             ),
             _ => false,
         }
@@ -244,13 +253,18 @@ impl Error {
             }
             Self::NoWayBack(_) => "an update to a newer release is the way to another firmware",
             Self::HealthChecks(_) => "make the check executable, or take it out of the folder",
+            Self::OtherBundle { .. } => {
+                "take the bundle that was made for this device's product and channel: `repo-tool bundle`"
+            }
             Self::Config(_) => "mend the configuration; `updater --help` names its files",
             Self::Identity(_) => "provision the device's certificate, key and trust anchor again",
             Self::Transport(e) => e.hint(),
             Self::Enrolment(e) => e.hint(),
             Self::Metadata(e) => e.hint(),
             Self::WalkCut { .. } => "run again: the next run goes on from there",
-            Self::Missing { .. } => "the mirror is incomplete: publish again, or check the mirror",
+            Self::Missing { .. } => {
+                "the mirror or the bundle is incomplete: publish again, check the mirror, or have the bundle made again"
+            }
             Self::RevocationList { .. } | Self::RevocationListRollback { .. } => {
                 "publish the current revocation list of that CA"
             }

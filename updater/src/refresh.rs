@@ -12,9 +12,11 @@ mod run_clock;
 
 pub use run_clock::RunClock;
 
+use metadata_schema::MetadataError;
 use metadata_schema::digest::Length;
 use metadata_schema::limits::Limits;
 use metadata_schema::name::{RoleName, TargetPath};
+use metadata_schema::roles::BUNDLE_FILE;
 use metadata_schema::search::{Step, VerifiedTarget};
 use metadata_schema::time::ReferenceTime;
 use metadata_schema::trusted::{AtRoot, AtSnapshot, AtTargets, AtTimestamp, Freshness};
@@ -61,14 +63,15 @@ impl Client<'_> {
         clock: &mut RunClock<'_>,
     ) -> Result<AtTargets, Error> {
         let root = self.root(factory_root, clock).await?;
-        let timestamp = self.timestamp(&root).await?;
+        let root = self.statement(root).await?;
+        let (timestamp, freshness) = self.timestamp(&root).await?;
         let mut issued = Issued {
             root: root.root().common.issued,
             timestamp: timestamp.timestamp().common.issued,
             targets: None,
         };
         clock.heard(issued)?;
-        let snapshot = self.snapshot(&root, &timestamp).await?;
+        let snapshot = self.snapshot(&root, &timestamp, freshness).await?;
         let mut targets = self.targets(&root, &snapshot).await?;
         issued.targets = targets.targets().common.issued;
         clock.heard(issued)?;
@@ -146,7 +149,24 @@ impl Client<'_> {
         Ok(bytes)
     }
 
-    async fn timestamp(&mut self, root: &AtRoot) -> Result<AtTimestamp, Error> {
+    /// Goes by a bundle's own statement, if files come out of a bundle and it has one. A server is never asked for it: what
+    /// holds for months offline would let a mirror stand still for as long.
+    async fn statement(&mut self, root: AtRoot) -> Result<AtRoot, Error> {
+        if !self.transport.offline() {
+            return Ok(root);
+        }
+        let limit = self.limits.timestamp_length;
+        match fetch(self.transport, Part::Metadata, BUNDLE_FILE, limit).await? {
+            Some(bytes) => {
+                let lists = RoleName::delegated(device_pki::crl::ROLE);
+                let lists = lists.map_err(MetadataError::Name)?;
+                Ok(root.with_bundle(&bytes, &[lists])?)
+            }
+            None => Ok(root),
+        }
+    }
+
+    async fn timestamp(&mut self, root: &AtRoot) -> Result<(AtTimestamp, Freshness), Error> {
         let local = self.local_timestamp(root)?;
         let bytes = self
             .metadata("timestamp.json", self.limits.timestamp_length)
@@ -155,13 +175,14 @@ impl Client<'_> {
         if freshness == Freshness::New {
             self.store.save(&RoleName::timestamp(), &bytes)?;
         }
-        Ok(timestamp)
+        Ok((timestamp, freshness))
     }
 
     async fn snapshot(
         &mut self,
         root: &AtRoot,
         timestamp: &AtTimestamp,
+        freshness: Freshness,
     ) -> Result<AtSnapshot, Error> {
         let role = RoleName::snapshot();
         let local = self.local_snapshot(root)?;
@@ -176,7 +197,9 @@ impl Client<'_> {
             .metadata(&name, file.most(self.limits.snapshot_length))
             .await?;
         let snapshot = timestamp.snapshot(local.as_ref().map(|(_, local)| &**local), &bytes)?;
-        self.store.save(&role, &bytes)?;
+        if freshness != Freshness::Older {
+            self.store.save(&role, &bytes)?;
+        }
         Ok(snapshot)
     }
 

@@ -7,7 +7,7 @@
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -43,6 +43,9 @@ pub enum Request {
         /// Also what has failed here before.
         #[serde(default)]
         retry: bool,
+        /// The absolute path of a bundle, in the place of the server.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        file: Option<PathBuf>,
     },
     /// Stop the run that is at work, or give up what is armed.
     Cancel,

@@ -6,6 +6,7 @@
 //! [`fetch`] brings whole files: it asks again when an answer breaks off, and bounds length and time. A payload is streamed: its
 //! body is bounded as well, and whoever takes it goes on from the byte where it broke off.
 
+pub mod bundle;
 pub mod folder;
 pub mod http;
 mod limits;
@@ -53,6 +54,17 @@ pub trait Transport: Send {
     /// What a file is called in messages: its URL, if it has one.
     fn describe(&self, request: &Request) -> String {
         request.path.clone()
+    }
+
+    /// Whether files come out of a bundle, and not from a server: then the bundle's own statement takes the place of the expiry
+    /// of timestamp and snapshot.
+    fn offline(&self) -> bool {
+        false
+    }
+
+    /// Whether it is known without asking that the file is not there.
+    fn lacks(&self, _request: &Request) -> bool {
+        false
     }
 
     /// What fetching a file may take.

@@ -13,6 +13,7 @@ mod tell;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use device_pki::ReportEvent;
@@ -157,6 +158,8 @@ pub struct Updater {
     /// What is stored of `memory`.
     stored: Memory,
     stop: Stop,
+    /// The bundle that takes the place of the server in this run.
+    bundle: Option<PathBuf>,
     /// The release that is being installed.
     at_work: Option<Sha256Digest>,
     /// Held as long as this lives.
@@ -224,6 +227,7 @@ impl Updater {
             stored: memory.clone(),
             memory,
             stop: Stop::default(),
+            bundle: None,
             at_work: None,
             slots,
             emmc,
@@ -284,6 +288,34 @@ impl Updater {
         asked: Asked,
         progress: &mut dyn Progress,
     ) -> Result<Outcome, Error> {
+        self.run_from(None, system, asked, progress).await
+    }
+
+    /// A whole run at a person's word, with a bundle in the place of the server: see [`crate::transport::bundle`]. Nothing is asked
+    /// of the network: the device's certificate is not renewed, and what there is to report waits for a run that has one. Its
+    /// bounds for the link, `metered` and the bandwidth cap, say nothing here.
+    ///
+    /// # Errors
+    /// As [`Updater::run`]; if the file is no bundle, or one for other devices.
+    pub async fn install_bundle(
+        &mut self,
+        bundle: &Path,
+        system: Timestamp,
+        retry: bool,
+        progress: &mut dyn Progress,
+    ) -> Result<Outcome, Error> {
+        let asked = Asked::ByPerson { retry };
+        self.run_from(Some(bundle), system, asked, progress).await
+    }
+
+    async fn run_from(
+        &mut self,
+        bundle: Option<&Path>,
+        system: Timestamp,
+        asked: Asked,
+        progress: &mut dyn Progress,
+    ) -> Result<Outcome, Error> {
+        self.bundle = bundle.map(Path::to_owned);
         // Settling decides nothing by the time, so a damaged floor must not keep it from happening.
         let estimate = self.clock(system).map(|clock| clock.reference().0);
         let now = *estimate.as_ref().unwrap_or(&system);
@@ -294,7 +326,8 @@ impl Updater {
             Ok(None) => self.update_and_tell(system, asked, progress).await,
         };
         self.note(&result, now);
-        if estimate.is_ok() && !self.stop.is_asked() {
+        let offline = self.bundle.take().is_some();
+        if estimate.is_ok() && !offline && !self.stop.is_asked() {
             let stop = self.stop.clone();
             tokio::select! {
                 () = self.send_reports(now) => {}
@@ -336,6 +369,7 @@ impl Updater {
     /// # Errors
     /// If metadata cannot be fetched or is refused.
     pub async fn check(&mut self, system: Timestamp) -> Result<Checked, Error> {
+        self.bundle = None;
         let states = self.states.clone();
         let mut clock = RunClock::new(system, self.floor()?, Some(&states));
         let checked = self.looked(&mut clock).await;
@@ -383,8 +417,12 @@ impl Updater {
         let states = self.states.clone();
         let mut clock = RunClock::new(system, self.floor()?, Some(&states));
         let (now, _) = clock.reference();
-        let mut result = match self.keep_identity(now).await {
-            Ok(_) => self.update(&mut clock, asked, progress).await,
+        let identity = match &self.bundle {
+            Some(_) => Ok(()),
+            None => self.keep_identity(now).await.map(drop),
+        };
+        let mut result = match identity {
+            Ok(()) => self.update(&mut clock, asked, progress).await,
             Err(e) => Err(e),
         };
         if let Err(Error::Transport(TransportError::NotAccepted { .. })) = &result

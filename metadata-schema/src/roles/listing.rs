@@ -36,7 +36,7 @@ impl MetaFile {
         self.length.map_or(limit, |length| length.min(limit))
     }
 
-    fn from_json(json: Json, at: &str) -> Result<Self, ShapeError> {
+    pub(super) fn from_json(json: Json, at: &str) -> Result<Self, ShapeError> {
         let mut fields = Fields::of(json, at)?;
         Ok(Self {
             version: fields.take("version", Version::from_json)?,
@@ -46,7 +46,7 @@ impl MetaFile {
         })
     }
 
-    fn to_json(&self) -> Json {
+    pub(super) fn to_json(&self) -> Json {
         let mut members = self.extra.clone();
         members.insert("version".to_owned(), self.version.into());
         if let Some(length) = self.length {

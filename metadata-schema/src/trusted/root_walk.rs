@@ -244,6 +244,7 @@ impl ConfirmedRoot {
             now,
             root: Arc::new(root),
             retired,
+            carried: None,
         })
     }
 }

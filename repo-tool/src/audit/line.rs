@@ -30,6 +30,8 @@ pub enum Action {
     Publish,
     /// The online keys signed anew.
     Refresh,
+    /// A bundle was made, which the timestamp key signed.
+    Bundle,
     /// The log of another copy of the repository was joined to this one.
     Join,
     /// The last line had been cut off, and was dropped.

@@ -5,6 +5,7 @@ mod add_files;
 mod add_product;
 mod add_release;
 mod audit;
+mod bundle;
 mod channel;
 mod diff;
 mod doctor;
@@ -85,6 +86,7 @@ pub(crate) enum Command {
     Publish(publish::PublishArgs),
     Push(push::PushArgs),
     Refresh(refresh::RefreshArgs),
+    Bundle(bundle::BundleArgs),
     Releases(releases::ReleasesArgs),
     Tree(tree::TreeArgs),
     History(history::HistoryArgs),
@@ -131,6 +133,7 @@ impl Command {
             Self::Publish(args) => args.run(context),
             Self::Push(args) => args.run(context),
             Self::Refresh(args) => args.run(context),
+            Self::Bundle(args) => args.run(context),
             Self::Releases(args) => args.run(context),
             Self::Tree(args) => args.run(context),
             Self::History(args) => args.run(context),

@@ -71,6 +71,12 @@ impl Error {
             Self::NotAgreed { .. } => {
                 "add `--event ID` with the id that `repo-tool show` gave, or `--yes` if what is staged here is what you have read"
             }
+            Self::Unclear { .. } => {
+                "name it with `--product` and `--channel`; `repo-tool releases` lists what is offered"
+            }
+            Self::EndsEarly { .. } => {
+                "give `--valid` fewer days; or have the certificates renewed that run out before, and what they signed signed again"
+            }
             Self::NoSuchProduct { .. } => "add it with `repo-tool add-product`",
             Self::Missing { .. } => {
                 "copy it from another keeper's folder, or stage the change again"

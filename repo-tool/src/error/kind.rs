@@ -31,6 +31,7 @@ impl Error {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Argument { .. }
+            | Self::Unclear { .. }
             | Self::NothingStaged { .. }
             | Self::Signed { .. }
             | Self::Offer { .. }
@@ -50,6 +51,7 @@ impl Error {
             Self::Metadata(_)
             | Self::MetadataFile { .. }
             | Self::MissingMetadata { .. }
+            | Self::EndsEarly { .. }
             | Self::NotMerged { .. }
             | Self::Baseline { .. }
             | Self::Remembered { .. }

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::Document;
 use crate::audit::Trail;
+use crate::bundle::Bundled;
 use crate::crls::StagedCrl;
 use crate::doctor::Diagnosis;
 use crate::elsewhere::{self, ToSign};
@@ -48,6 +49,7 @@ pub(super) const DOCUMENTS: &[Document] = &[
         "answer-channel",
         "repo-tool --json promote, rollout, pause, resume, withdraw, yank",
     ),
+    Document::new::<Bundled>("answer-bundle", "repo-tool --json bundle"),
     Document::new::<Event>("answer-show", "repo-tool --json show"),
     Document::new::<Vec<SignedRole>>("answer-sign", "repo-tool --json sign"),
     Document::new::<Status>("answer-status", "repo-tool --json status"),

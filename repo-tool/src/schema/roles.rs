@@ -203,6 +203,28 @@ struct TimestampMeta {
     snapshot: MetaFile,
 }
 
+/// For how long a state of the repository may be installed from a file: `metadata/bundle.json` in a bundle, signed by the
+/// timestamp role.
+#[derive(JsonSchema)]
+pub(super) struct Bundle {
+    #[serde(rename = "_type")]
+    #[schemars(extend("const" = "x-bundle"))]
+    kind: String,
+    #[serde(flatten)]
+    common: Common,
+    meta: BundleMeta,
+    /// The product that it was made for.
+    product: String,
+    /// The channel that it was made for.
+    channel: String,
+}
+
+#[derive(JsonSchema)]
+struct BundleMeta {
+    #[serde(rename = "timestamp.json")]
+    timestamp: MetaFile,
+}
+
 /// A metadata file.
 #[derive(JsonSchema)]
 struct MetaFile {

@@ -21,6 +21,10 @@ pub(crate) trait Source {
     /// The file of a target, by its path below the base of the targets; none if there is none. Of one that is longer than `most`
     /// bytes, at least one byte more than that is there.
     fn open(&self, file_path: &str, most: u64) -> Result<Option<Opened>>;
+    /// The bundle's own statement, if these are the files of a bundle.
+    fn statement(&self) -> Option<&[u8]> {
+        None
+    }
 }
 
 /// A target's file, to be read from its beginning.

@@ -10,6 +10,7 @@ mod audit;
 mod baseline;
 mod bins;
 mod building;
+mod bundling;
 mod changes;
 mod channels;
 mod elsewhere;

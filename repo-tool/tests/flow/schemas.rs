@@ -326,6 +326,12 @@ fn answers_of_a_year(
         "answer-doctor",
         repository.doctor(&thirty_days, now()),
     ));
+    let bundle = copy.path().join("a.bundle");
+    let any = repo_tool::BundleOptions::default();
+    said.push(answer(
+        "answer-bundle",
+        repository.bundle(&bundle, &any, now(), &silent),
+    ));
     said.push(answer("answer-audit", repository.audit()));
     said.push(answer("answer-signers", repository.signers()));
     said.push(answer(

@@ -7,6 +7,8 @@
 )]
 
 mod blank;
+mod bundle;
+mod hostile_bundle;
 mod policy;
 mod service;
 mod wire;

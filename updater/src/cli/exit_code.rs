@@ -2,6 +2,8 @@
 
 use crate::error::{BootstrapError, Error, TransportError};
 
+/// What was asked for cannot be understood.
+pub const USAGE: u8 = 2;
 /// What was asked for is not done now: a policy, a hook or the state of the device is against it.
 pub const HELD: u8 = 9;
 
@@ -25,6 +27,7 @@ pub fn of(error: &Error) -> u8 {
         | Error::WalkCut { .. }
         | Error::Metadata(_)
         | Error::Missing { .. }
+        | Error::OtherBundle { .. }
         | Error::RevocationList { .. }
         | Error::RevocationListRollback { .. }
         | Error::ManifestPath { .. } => 4,

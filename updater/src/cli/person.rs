@@ -1,16 +1,19 @@
 //! `updater install`, `commit`, `rollback`, `cancel`, `postpone`, `consent`: what people ask for. A running `updater run` is asked over
 //! its socket; without one, the command does it itself.
 
+use std::path::{Path, PathBuf};
+
 use metadata_schema::release::FirmwareVersion;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use super::arguments::{Given, Usage};
 use super::{Context, exit_code, once, output, system_time};
-use crate::error::Error;
+use crate::error::{Error, TransportError};
 use crate::progress::{Bar, Progress as _};
 use crate::socket::{self, Request};
 use crate::state_store::read;
+use crate::transport::bundle::tar::TarError;
 use crate::updater::{Asked, Outcome};
 
 /// Install what is offered now, past windows, postponement and consent
@@ -20,6 +23,8 @@ use crate::updater::{Asked, Outcome};
 pub(super) struct Install {
     /// Also a release that has failed or was refused here before
     retry: bool,
+    /// A bundle in the place of the server
+    file: Option<PathBuf>,
 }
 
 /// Judge the firmware on trial now, and keep it if it is well
@@ -56,19 +61,35 @@ impl Install {
     pub(super) fn of(given: &Given) -> Self {
         Self {
             retry: given.has("retry"),
+            file: given.operand().map(PathBuf::from),
         }
     }
 
     pub(super) async fn run(&self, context: &Context) -> Result<(), Error> {
-        let request = Request::Install { retry: self.retry };
+        // The service stands in another folder.
+        let file = self.file.as_deref().map(absolute).transpose()?;
+        let request = Request::Install {
+            retry: self.retry,
+            file: file.clone(),
+        };
         let config = context.config()?;
         if socket::request(&config.socket, &request)?.is_some() {
             return follow(context, &config.socket).await;
         }
         let mut updater = context.open()?;
         super::stop_on_signals(updater.stop());
-        let asked = Asked::ByPerson { retry: self.retry };
-        let result = updater.run(system_time(), asked, &mut Bar::default()).await;
+        let (retry, mut bar) = (self.retry, Bar::default());
+        let result = match &file {
+            Some(file) => {
+                updater
+                    .install_bundle(file, system_time(), retry, &mut bar)
+                    .await
+            }
+            None => {
+                let asked = Asked::ByPerson { retry };
+                updater.run(system_time(), asked, &mut bar).await
+            }
+        };
         once::end(context, &updater, result.as_ref())?;
         let result = result?;
         match result {
@@ -80,8 +101,16 @@ impl Install {
     }
 }
 
+fn absolute(file: &Path) -> Result<PathBuf, Error> {
+    std::path::absolute(file).map_err(|source| {
+        let path = file.display().to_string();
+        let source = TarError::Io(source);
+        TransportError::NoBundle { path, source }.into()
+    })
+}
+
 /// Watches the service at work until it is done.
-async fn follow(context: &Context, socket: &std::path::Path) -> Result<(), Error> {
+async fn follow(context: &Context, socket: &Path) -> Result<(), Error> {
     let mut bar = Bar::default();
     let mut drawn = String::new();
     loop {

@@ -1,5 +1,6 @@
 //! `updater run`: polls again and again, and listens to people at its socket meanwhile.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use device_pki::service::Manager;
@@ -23,6 +24,7 @@ const LAST_PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 enum Job {
     Update(Asked),
+    Bundle { file: PathBuf, retry: bool },
     Check,
     Commit(bool),
     RollBack(String),
@@ -266,9 +268,19 @@ impl Service<'_> {
                 Request::Rollback { why } => {
                     return Ok(Next::Work(Job::RollBack(why), Some(answer)));
                 }
-                Request::Install { retry } => {
+                Request::Install {
+                    file: Some(file), ..
+                } if file.is_relative() => {
+                    let why = format!("file {}: expected an absolute path", file.display());
+                    refusal(&why, exit_code::USAGE)
+                }
+                Request::Install { retry, file } => {
                     let _gone = answer.send(begun);
-                    return Ok(Next::Work(Job::Update(Asked::ByPerson { retry }), None));
+                    let job = match file {
+                        Some(file) => Job::Bundle { file, retry },
+                        None => Job::Update(Asked::ByPerson { retry }),
+                    };
+                    return Ok(Next::Work(job, None));
                 }
                 Request::Poll => {
                     let _gone = answer.send(begun);
@@ -331,6 +343,9 @@ fn done(mut updater: Updater, job: Job, mut shared: Shared) -> Ended {
     let result = match job {
         Job::Update(asked) => runtime
             .block_on(updater.run(system_time(), asked, &mut shared))
+            .map(Some),
+        Job::Bundle { file, retry } => runtime
+            .block_on(updater.install_bundle(&file, system_time(), retry, &mut shared))
             .map(Some),
         Job::Check => runtime.block_on(updater.check(system_time())).map(|_| None),
         Job::Commit(unheard) => updater.commit(unheard, system_time()).map(Some),

@@ -126,11 +126,17 @@ pub(super) const GROUPS: &[Group] = &[
                 "Settle what the last start means, then install an update if there is one and policies let it: what a timer calls",
             ),
             Verb {
+                operand: Some(Operand {
+                    name: "FILE",
+                    needed: false,
+                    about: "A bundle that `repo-tool bundle` made, in the place of the server: no network is needed, and the same \
+                            is checked",
+                }),
                 flags: &[flag(
                     "retry",
                     "Also a release that has failed or was refused here before",
                 )],
-                more: "A pin, an inhibit file, a hook and a metered link still hold it: then the exit code is 9.",
+                more: "A pin, an inhibit file, a hook and a metered link (not with FILE) still hold it: then the exit code is 9.",
                 ..verb(
                     What::Install,
                     "install",

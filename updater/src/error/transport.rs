@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::transport::bundle::tar::TarError;
+
 /// The network, or the server.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -128,6 +130,26 @@ pub enum TransportError {
         /// Why not there.
         why: String,
     },
+    /// A file is no bundle, or not a whole one.
+    #[error("{path} is not a bundle that can be used")]
+    NoBundle {
+        /// The file.
+        path: String,
+        /// Why not.
+        #[source]
+        source: TarError,
+    },
+    /// A bundle that was opened cannot be read any more.
+    #[error("{what} cannot be read any more after {received} bytes")]
+    BundleGone {
+        /// What was being read.
+        what: String,
+        /// Bytes that had come.
+        received: u64,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// A URL cannot be used.
     #[error("the {what} {url:?} cannot be used: {why}")]
     Url {
@@ -188,6 +210,12 @@ impl TransportError {
             }
             Self::WrongRange { .. } => {
                 "check the server or the cache before it: ranges are mixed up"
+            }
+            Self::NoBundle { .. } => {
+                "copy the bundle again, or have a new one made: `repo-tool bundle`"
+            }
+            Self::BundleGone { .. } => {
+                "put the medium in again and repeat the command: it goes on where this one stopped"
             }
             Self::Url { .. } => "mend the configuration",
             Self::Unusable { .. } => "check the device's certificate and key",

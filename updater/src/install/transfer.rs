@@ -133,6 +133,12 @@ impl Transfer<'_, '_> {
             let delta = image.deltas.get(&running.sha256);
             !self.has_begun(&image.full) && !delta.is_some_and(|delta| self.rules.is_spent(delta))
         });
+        // A bundle need not hold the delta from what runs here; that is nobody's fault, and no failure of it.
+        let delta = running.and_then(|(_, running)| image.deltas.get(&running.sha256));
+        let running = match delta {
+            Some(delta) if self.is_left_out(offer, delta).await => None,
+            _ => running,
+        };
         let choice = choose(image, running.map(|(_, image)| image));
         let place = running.map(|(place, _)| place);
         match self
@@ -156,6 +162,22 @@ impl Transfer<'_, '_> {
                 result
             }
             result => result,
+        }
+    }
+
+    /// Whether it is known that a payload is not to be had where files come from.
+    async fn is_left_out(&mut self, offer: &Offer, payload: &Payload) -> bool {
+        if !self.client.transport.offline() {
+            return false;
+        }
+        match offer.payload(self.client, self.set, payload).await {
+            Ok(target) => self.client.transport.lacks(&Request {
+                part: Part::Targets,
+                path: target.file_path(),
+                offset: 0,
+                most: target.length().most(),
+            }),
+            Err(e) => matches!(e, Error::Missing { .. }),
         }
     }
 

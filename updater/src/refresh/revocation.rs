@@ -44,7 +44,14 @@ impl Client<'_> {
                 continue;
             }
             let bytes = self.fetch_target(&target, MAX_LENGTH).await?;
-            accept(path.as_str(), &issuer, &bytes, stored.as_deref())?;
+            match accept(path.as_str(), &issuer, &bytes, stored.as_deref()) {
+                // A bundle may be older than what came over the network since.
+                Err(Error::RevocationListRollback { .. }) if self.transport.offline() => {
+                    tracing::debug!(%path, "the stored revocation list is newer than the bundle's");
+                    continue;
+                }
+                accepted => accepted?,
+            }
             self.store.save_crl(&ski, &bytes)?;
             any_new = true;
         }

@@ -68,7 +68,7 @@ impl Updater {
             now,
             offset: self.ahead(now),
             inhibited: self.inhibited(),
-            metered: self.is_metered(),
+            metered: self.bundle.is_none() && self.is_metered(),
             wishes: &wishes,
             refused: self.memory.refused.as_ref(),
             by_person,
@@ -106,10 +106,11 @@ impl Updater {
     /// What transfers keep to.
     pub(super) fn rules(&self) -> Rules {
         let policy = &self.config.policy;
-        let delta_only = self.is_metered() && policy.metered != Metered::Full;
+        let online = self.bundle.is_none();
+        let delta_only = online && self.is_metered() && policy.metered != Metered::Full;
         Rules {
             stop: self.stop.clone(),
-            rate: self.config.network.rate,
+            rate: self.config.network.rate.filter(|_| online),
             failures: self.memory.deltas.clone(),
             attempts: policy.delta_attempts.get(),
             full: policy.full_after_delta && !delta_only,

@@ -53,7 +53,10 @@ impl Updater {
     ) -> Result<Refreshed, Error> {
         let config = &self.config;
         let begun = bootstrap::since(&self.states)?.is_some();
-        let mut network = Network::open(config, &self.states, !begun, tls)?;
+        let mut network = match &self.bundle {
+            Some(bundle) => Network::open_bundle(config, &self.states, bundle)?,
+            None => Network::open(config, &self.states, !begun, tls)?,
+        };
         let mut set = match (&config.trust.first_root, begun) {
             (FirstRoot::Network(version), false) => {
                 self.begin(&mut network, First::Network(*version), clock)
@@ -70,6 +73,14 @@ impl Updater {
             }
         };
         let (product, channel) = (&config.device.product, &config.device.channel);
+        if let Some(made_for) = set.bundle()
+            && (&made_for.product, &made_for.channel) != (product, channel)
+        {
+            return Err(Error::OtherBundle {
+                expected: format!("{product}/{channel}"),
+                found: format!("{}/{}", made_for.product, made_for.channel),
+            });
+        }
         let offer = find_offer(&mut network.client(), &mut set, product, channel).await?;
         Ok(Refreshed {
             network,

@@ -145,7 +145,11 @@ impl Updater {
         time: Duration,
         now: ReferenceTime,
     ) {
-        let detail = format!("in slot {slot}, {kind}");
+        let from = match &self.bundle {
+            Some(bundle) => format!(", from {}", bundle.display()),
+            None => String::new(),
+        };
+        let detail = format!("in slot {slot}, {kind}{from}");
         self.history().add(&Entry {
             bytes: Some(bytes),
             seconds: Some(time.as_secs()),

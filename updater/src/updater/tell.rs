@@ -3,8 +3,7 @@
 use device_pki::{DeviceReport, ReportEvent, SystemEntropy, report};
 use metadata_schema::time::ReferenceTime;
 
-use super::network::Network;
-use super::{Updater, identity};
+use super::{Updater, identity, network};
 use crate::error::Error;
 use crate::install::PayloadKind;
 use crate::report::Outbox;
@@ -54,11 +53,11 @@ impl Updater {
             return;
         };
         match (
-            Network::open(&self.config, &self.states, false, now),
+            network::http(&self.config, &self.states, false, now),
             self.outbox(),
         ) {
-            (Ok(network), Ok(outbox)) => {
-                outbox.send(network.http.client(), url).await;
+            (Ok(http), Ok(outbox)) => {
+                outbox.send(http.client(), url).await;
             }
             (Err(e), _) | (_, Err(e)) => tracing::warn!(error = %e, "reports wait"),
         }

@@ -54,6 +54,7 @@ fn said(line: &Line, indent: &str) -> Vec<String> {
         Action::Merge => "took signatures over",
         Action::Publish => "published",
         Action::Refresh => "refreshed",
+        Action::Bundle => "bundled",
         Action::Join => "joined another log",
         Action::Repair => "repaired the log",
         _ => "did what this version does not know",
