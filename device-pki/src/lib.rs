@@ -34,6 +34,7 @@ pub mod inspect;
 pub mod key;
 pub mod key_source;
 pub mod list_files;
+pub mod list_target;
 pub mod name;
 pub mod oid;
 pub mod passphrase;

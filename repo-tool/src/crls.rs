@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use std::collections::BTreeMap;
 
 use device_pki::crl::crl_target_path;
-use device_pki::{Certificate, Crl, durable};
+use device_pki::{Certificate, Crl, durable, list_target};
 use metadata_schema::name::{RoleName, TargetPath};
 use metadata_schema::time::Timestamp;
 
@@ -69,16 +69,19 @@ impl Repository {
         let mut added = Vec::new();
         for (what, bytes) in lists {
             let crl = Crl::from_pem_or_der(what, bytes)?;
-            let issuer = self.issuer_of(&state, issuers, &crl)?;
+            let mut given = issuers.to_vec();
+            given.extend(self.kept_issuer(&crl, now)?);
+            let issuer = self.issuer_of(&state, &given, &crl)?;
             crl.verify(&issuer)?;
             not_older(&crl, &current)?;
             let path = crl_target_path(crl.issuer_ski())?;
-            if issuers.contains(&issuer) {
+            let mut file = target_file(crl.der());
+            if given.contains(&issuer) {
                 self.keep_issuer(&issuer, &crl)?;
+                file.custom = Some(list_target::custom(&issuer));
             }
             self.stage_target(&path, crl.der())?;
-            pki.targets
-                .insert(path.as_str().to_owned(), target_file(crl.der()));
+            pki.targets.insert(path.as_str().to_owned(), file);
             added.push(StagedCrl {
                 path: path.to_string(),
                 issuer: crl.issuer().to_owned(),
@@ -108,6 +111,18 @@ impl Repository {
             issuer.pem().as_bytes(),
             durable::PUBLIC,
         )?)
+    }
+
+    /// The CA of a list, if its certificate was given before.
+    fn kept_issuer(&self, crl: &Crl, now: Timestamp) -> Result<Option<Certificate>> {
+        let kept = self.layout.issuer(crl.issuer_ski());
+        if !kept.is_file() {
+            return Ok(None);
+        }
+        let pem = durable::read_bounded(&kept, ISSUER_LIMIT)?;
+        let issuer = Certificate::from_pem(&kept.display().to_string(), &pem)?;
+        self.check_issuer(&issuer, now)?;
+        Ok(Some(issuer))
     }
 
     /// Refuses what the online key of `pki` must not sign: anything but revocation lists, each signed by its CA, none of
@@ -142,15 +157,13 @@ impl Repository {
                 let reason = format!("it stands at {path}, which is another CA's place");
                 return Err(refused(crl.issuer(), reason));
             }
-            let kept = self.layout.issuer(crl.issuer_ski());
-            let mut given = Vec::new();
-            if kept.is_file() {
-                let pem = durable::read_bounded(&kept, ISSUER_LIMIT)?;
-                let issuer = Certificate::from_pem(&kept.display().to_string(), &pem)?;
-                self.check_issuer(&issuer, now)?;
-                given.push(issuer);
+            let given: Vec<Certificate> = self.kept_issuer(&crl, now)?.into_iter().collect();
+            let issuer = self.issuer_of(state, &given, &crl)?;
+            crl.verify(&issuer)?;
+            if file.custom.is_some() && file.custom != Some(list_target::custom(&issuer)) {
+                let reason = "it is published with another CA's certificate".to_owned();
+                return Err(refused(crl.issuer(), reason));
             }
-            crl.verify(&self.issuer_of(state, &given, &crl)?)?;
             not_older(&crl, &current)?;
         }
         Ok(())
@@ -174,18 +187,12 @@ impl Repository {
 
     /// A CA that the anchor certified.
     fn check_issuer(&self, issuer: &Certificate, now: Timestamp) -> Result<()> {
-        let anchor = self.anchor.certificate();
-        let refuse = |reason: &str| Err(refused(issuer.subject(), reason.to_owned()));
-        if !issuer.is_ca() {
-            return refuse("this is no CA");
-        }
+        list_target::certified(&self.anchor, issuer)?;
         if !(issuer.not_before()..=issuer.not_after()).contains(&now) {
-            return refuse("its CA's certificate is not valid now");
+            let reason = "its CA's certificate is not valid now".to_owned();
+            return Err(refused(issuer.subject(), reason));
         }
-        match device_pki::signed::verify(issuer.der(), anchor.public_key_der()) {
-            Ok(()) => Ok(()),
-            Err(why) => refuse(&format!("the anchor did not certify its CA: {why}")),
-        }
+        Ok(())
     }
 
     /// Puts a small target file where `publish` takes it from.

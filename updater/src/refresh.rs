@@ -1,7 +1,7 @@
 //! One refresh: the client workflow of TUF 1.0.34, section 5, with its files fetched and stored.
 //!
 //! Order: root walk, timestamp, snapshot, targets; then the revocation lists of the CAs that the metadata names, and if one of
-//! them is new, root and targets are counted again under it. Each file is stored as soon as the step that takes it has
+//! them is new, root and targets are counted again under it; then the lists of other CAs that are published. Each file is stored as soon as the step that takes it has
 //! succeeded, so a run that is cut off anywhere leaves a store that the next run goes on from.
 
 mod blank;
@@ -78,6 +78,7 @@ impl Client<'_> {
         if self.revocation_lists(&mut targets).await? {
             targets = targets.under(self.gate()?)?;
         }
+        self.other_lists(&mut targets).await?;
         Ok(targets)
     }
 

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use device_pki::{Certificate, Crl, Gate, Thresholds, TrustAnchor};
+use device_pki::{Certificate, Crl, Gate, Thresholds, TrustAnchor, list_target};
 use metadata_schema::gate::{Certificates, PlainTuf};
+use metadata_schema::roles::Targets;
 use metadata_schema::time::Timestamp;
 use metadata_schema::trusted::{AtTargets, SharedGate};
 
@@ -64,6 +65,22 @@ impl Trust {
         };
         let mut issuers = gate.issuers(&set.root().certificates);
         issuers.extend(gate.issuers(&set.targets().certificates));
+        issuers
+    }
+
+    /// The CAs whose lists a role carries and that no signer's chain has, by subject key identifier in hex: what devices and
+    /// servers are judged by. What the anchor did not certify is passed over.
+    pub fn other_issuers(&self, lists: &Targets) -> BTreeMap<String, Certificate> {
+        let Self::Pki { anchor, .. } = self else {
+            return BTreeMap::new();
+        };
+        let mut issuers = BTreeMap::new();
+        for (path, file) in &lists.targets {
+            match list_target::issuer(anchor, path, file) {
+                Ok(found) => issuers.extend(found),
+                Err(why) => tracing::warn!(%path, %why, "this revocation list is passed over"),
+            }
+        }
         issuers
     }
 

@@ -192,7 +192,24 @@ fn lists_must_be_genuine_and_not_older() {
     );
     let lines = repository.show().unwrap().changes[0].lines.join("\n");
     assert!(lines.contains(": number 9, 0 certificates"), "{lines}");
-    // Whoever publishes knows that CA from then on.
+    // Whoever publishes knows that CA from then on, and devices are told whose list it is: it has no place in signers' chains.
+    let told = || {
+        let staged = repository.layout().staged().join("pki.json");
+        std::fs::read_to_string(staged).unwrap()
+    };
+    let honest = told();
+    let staged = repository.layout().staged().join("pki.json");
+    let false_ca = serde_json::json!(bob.certificate.pem()).to_string();
+    let true_ca = serde_json::json!(world.signing.certificate().pem()).to_string();
+    assert!(honest.contains(&true_ca), "{honest}");
+    std::fs::write(&staged, honest.replace(&true_ca, &false_ca)).unwrap();
+    let refused = repository.publish(now()).unwrap_err().to_string();
+    assert!(refused.contains("another CA's certificate"), "{refused}");
+    std::fs::write(&staged, honest).unwrap();
+    repository.publish(now()).unwrap();
+    let ten = world.crl(10, &[]);
+    assert_eq!(add(&ten).unwrap()[0].number, 10);
+    assert!(told().contains(&true_ca), "{}", told());
     repository.publish(now()).unwrap();
     let given = [bob.certificate.clone()];
     assert!(matches!(

@@ -13,5 +13,6 @@ mod bootstrap;
 mod clock;
 mod damage;
 mod device;
+mod lists;
 mod power;
 mod root_walk;

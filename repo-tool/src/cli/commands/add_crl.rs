@@ -12,7 +12,8 @@ const ISSUER_LIMIT: u64 = 64 * 1024;
 /// Stage certificate revocation lists, in PEM or DER
 ///
 /// A list must be signed by the anchor or by a CA that it certified, and its number may not fall. The online key signs it
-/// into the repository at the next `publish`.
+/// into the repository at the next `publish`. Devices take all of them: the lists of signers' CAs say whose signatures count, those
+/// of devices' and servers' CAs whom devices talk to.
 #[derive(Args, Debug)]
 pub(crate) struct AddCrlArgs {
     /// Folder of the repository
@@ -22,7 +23,7 @@ pub(crate) struct AddCrlArgs {
     #[arg(required = true, value_name = "CRL")]
     lists: Vec<PathBuf>,
 
-    /// Certificate of a CA that no signer's chain has, such as that of the devices; once for each
+    /// Certificate of a CA that no signer's chain has, such as that of the devices; once for each. It is remembered
     #[arg(long, value_name = "PEM")]
     issuer: Vec<PathBuf>,
 }
