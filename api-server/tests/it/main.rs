@@ -11,6 +11,7 @@ mod admission;
 mod command_line;
 mod enrolling;
 mod enrolment;
+mod imposters;
 mod reports;
 mod repository;
 mod world;
