@@ -13,6 +13,7 @@ pub mod public_key;
 pub mod release_manifest;
 pub mod role_extension;
 pub mod signature_envelope;
+pub mod tar_index;
 pub mod target_path;
 pub mod trusted_set;
 
@@ -20,7 +21,7 @@ pub mod trusted_set;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const ALL: [Target; 13] = [
+pub const ALL: [Target; 14] = [
     ("canonical_json", canonical_json::run),
     ("certificate", certificate::run),
     ("crl", crl::run),
@@ -32,6 +33,7 @@ pub const ALL: [Target; 13] = [
     ("release_manifest", release_manifest::run),
     ("role_extension", role_extension::run),
     ("signature_envelope", signature_envelope::run),
+    ("tar_index", tar_index::run),
     ("target_path", target_path::run),
     ("trusted_set", trusted_set::run),
 ];

@@ -243,3 +243,59 @@ async fn a_run_ends_well_at_a_signal_and_the_next_goes_on() {
     assert!(value["downloaded"].as_u64().unwrap() < 3_900_000, "{value}");
     assert!(holds(&world.slot(SlotName::B), &new));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bundle_is_installed_by_the_service_or_without_one() {
+    let world = World::new().await;
+    let program = program();
+    world.carry_into_the_cellar();
+    world.configure(
+        "[policy]\nmetered = 'none'\nmetered_command = ['true']\n[network]\nrate = 1000\n",
+    );
+    let first = image(1, 1_000_000);
+    world.release("1.0.0", &first);
+    world.bundle("one.bundle", &[]);
+    let install = |file: &str| {
+        Command::new(&program)
+            .current_dir(world.path(""))
+            .args(["--config", "device/updater.toml", "install", file])
+            .output()
+            .unwrap()
+    };
+    let service = Service::start(&world, &program);
+    service.idle();
+    let relative = service.asks(&json!({"do": "install", "file": "one.bundle"}));
+    assert_eq!(relative["exit_code"], 2, "{relative}");
+    let missing = install("none.bundle");
+    assert_eq!(missing.status.code(), Some(4), "{}", said(&missing));
+    let text = said(&missing);
+    assert!(
+        text.contains("none.bundle is not a bundle that can be used"),
+        "{text}"
+    );
+    let installed = install("one.bundle");
+    assert!(installed.status.success(), "{}", said(&installed));
+    assert!(said(&installed).contains("installed 1.0.0 in slot B"));
+    assert!(holds(&world.slot(SlotName::B), &first));
+    service.ends_well();
+
+    assert_eq!(world.restart(), SlotName::B);
+    let kept = command(&world, &program, &["commit"]);
+    assert!(kept.status.success(), "{}", said(&kept));
+    world.release("1.1.0", &image(2, 1_000_000));
+    world.bundle("two.bundle", &[]);
+    // Whoever forbids installations forbids this one.
+    let inhibit = world.path("device/inhibit");
+    std::fs::create_dir_all(&inhibit).unwrap();
+    let policy = format!("[policy]\ninhibit = '{}'\n", inhibit.display());
+    world.configure(&policy);
+    std::fs::write(inhibit.join("printing"), "a page is being printed\n").unwrap();
+    let held = install("two.bundle");
+    assert_eq!(held.status.code(), Some(9), "{}", said(&held));
+    assert!(said(&held).contains("a page is being printed"));
+    std::fs::remove_file(inhibit.join("printing")).unwrap();
+    let installed = install("two.bundle");
+    assert!(installed.status.success(), "{}", said(&installed));
+    let history = said(&command(&world, &program, &["history"]));
+    assert!(history.contains("two.bundle"), "{history}");
+}

@@ -129,3 +129,6 @@ fn gone(name: &str, received: u64, source: std::io::Error) -> TransportError {
         source,
     }
 }
+
+#[cfg(test)]
+mod tests;
