@@ -19,6 +19,11 @@ impl Journal {
         (Storage::on(disk), journal)
     }
 
+    /// How many steps were made.
+    pub(crate) fn made(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+
     /// What was written down.
     pub(crate) fn steps(&self) -> Vec<Made> {
         std::mem::take(&mut *self.0.lock().unwrap())

@@ -20,6 +20,7 @@ mod fate;
 mod flash;
 mod journal;
 mod phases;
+mod renewal;
 mod rig;
 #[path = "../device/world.rs"]
 #[allow(dead_code, reason = "the tests of a device use more of it")]
