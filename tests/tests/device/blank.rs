@@ -10,7 +10,7 @@ use updater::{Outcome, Updater};
 use crate::world::{World, image};
 
 /// The device's firmware brings no root metadata, only the version that it begins with.
-fn blank(world: &World) {
+pub(super) fn blank(world: &World) {
     let path = world.path("device/updater.toml");
     let text = std::fs::read_to_string(&path).unwrap();
     let factory = "root = \"../repository/published/metadata/1.root.json\"";
@@ -19,7 +19,7 @@ fn blank(world: &World) {
     std::fs::write(&path, text.replace(factory, network)).unwrap();
 }
 
-fn publish_lists(world: &World) {
+pub(super) fn publish_lists(world: &World) {
     let pki = PkiFolder::open(&world.path("pki")).unwrap();
     let list = |kind: CaKind| {
         let bytes = std::fs::read(pki.crl_path(kind).unwrap()).unwrap();

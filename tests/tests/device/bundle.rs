@@ -1,18 +1,22 @@
 //! A device without a network, and a bundle that somebody carries to it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use device_pki::folder::{Ceremony, PkiFolder};
+use device_pki::{Passphrase, Protection, ScryptCost, SystemEntropy};
 use metadata_schema::MetadataError;
 use metadata_schema::time::Timestamp;
 use repo_tool::{BundleOptions, Bundled, Repository, silent};
-use updater::error::{Error, TransportError};
+use updater::error::{BootstrapError, Error, TransportError};
 use updater::install::PayloadKind;
 use updater::progress::{Progress, Silent};
 use updater::slot::SlotName;
 use updater::transport::bundle::tar::Index;
 use updater::{Outcome, Updater};
 
+use super::blank::{blank, publish_lists};
 use super::world::{World, holds, image};
 
 pub(super) const DAY: i64 = 24 * 3600;
@@ -269,4 +273,63 @@ async fn every_entry_that_a_bundle_has_is_where_its_index_says() {
         compared += 1;
     }
     assert!(compared >= made.metadata_files + made.payloads.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blank_device_begins_with_a_bundle_under_the_rules_for_blank_devices() {
+    let world = World::new().await;
+    blank(&world);
+    world.carry_into_the_cellar();
+    world.release("1.0.0", &image(1, 300_000));
+    let (bare, _) = world.bundle("bare.bundle", &[]);
+    let refused = world.install(&bare, world.now).await.unwrap_err();
+    assert!(
+        matches!(
+            refused,
+            Error::Bootstrap(BootstrapError::NoRevocationList { .. })
+        ),
+        "{refused:?}"
+    );
+    assert!(
+        !world.path("device/state/metadata").exists(),
+        "nothing was trusted"
+    );
+    publish_lists(&world);
+    let (bundle, _) = world.bundle("a.bundle", &[]);
+    let armed = world.install(&bundle, world.now).await.unwrap();
+    assert_eq!(version(&armed).0, "1.0.0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_bundle_brings_no_older_revocation_list() {
+    let world = World::new().await;
+    world.release("1.0.0", &image(1, 300_000));
+    publish_lists(&world);
+    let (bundle, _) = world.bundle("a.bundle", &[]);
+    let lists = || -> BTreeMap<PathBuf, Vec<u8>> {
+        let folder = world.path("device/state/metadata/crls");
+        let paths = std::fs::read_dir(folder).unwrap();
+        let paths = paths.map(|entry| entry.unwrap().path());
+        paths
+            .map(|path| (path.clone(), std::fs::read(path).unwrap()))
+            .collect()
+    };
+    world.updater().check(world.now).await.unwrap();
+    let older = lists();
+    let pki = PkiFolder::open(&world.path("pki")).unwrap();
+    let pass = Passphrase::new("test");
+    let mut ceremony = Ceremony {
+        now: world.now,
+        protection: Protection::Passphrase(&pass, ScryptCost::FAST),
+        entropy: &mut SystemEntropy,
+    };
+    pki.write_crls(30, &mut ceremony).unwrap();
+    publish_lists(&world);
+    world.updater().check(world.now).await.unwrap();
+    let newer = lists();
+    assert_ne!(older, newer);
+    world.carry_into_the_cellar();
+    let armed = world.install(&bundle, world.now).await.unwrap();
+    assert_eq!(version(&armed).0, "1.0.0");
+    assert_eq!(lists(), newer);
 }
