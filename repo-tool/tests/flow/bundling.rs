@@ -97,3 +97,34 @@ fn without_the_timestamp_key_there_is_no_bundle() {
     assert!(refused.is_err());
     assert!(!file.exists());
 }
+
+#[test]
+fn a_bundle_that_outlasts_its_signers_certificates_is_not_made() {
+    let mut world = World::new();
+    let people = ["Alice", "Bob", "Carol"].map(|name| world.person(name));
+    let [alice, bob, carol] = &people;
+    let mut plan = world.plan(&[alice, bob, carol], 2);
+    let periods = &mut plan.settings.expiry_days;
+    (periods.root, periods.targets) = (1000, 1000);
+    let folder = world.folder.path().to_owned();
+    let repository = Repository::init(&folder, &plan, now(), &mut world.entropy).unwrap();
+    sign_and_publish(&repository, &[alice, bob], now());
+    offer(&repository, &people, &release("1.0.0", &image(1)));
+    let file = folder.join("a.bundle");
+    let lasting = |days| {
+        let options = BundleOptions {
+            days,
+            ..BundleOptions::default()
+        };
+        repository.bundle(&file, &options, now(), &silent)
+    };
+    // Certificates of 730 days, five of which are over.
+    let refused = lasting(726).unwrap_err();
+    assert!(
+        matches!(&refused, Error::EndsEarly { expires, .. } if *expires == later(726)),
+        "{refused:?}"
+    );
+    assert!(refused.hint().is_some());
+    assert!(!file.exists());
+    assert_eq!(lasting(725).unwrap().expires, later(725));
+}

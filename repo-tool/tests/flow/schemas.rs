@@ -8,7 +8,7 @@ use std::{env, fs};
 use metadata_schema::envelope::Envelope;
 use metadata_schema::name::RoleName;
 use metadata_schema::release::ReleaseManifest;
-use metadata_schema::roles::{Role, Root, Snapshot, Targets, Timestamp};
+use metadata_schema::roles::{Bundle, Role, Root, Snapshot, Targets, Timestamp};
 use repo_tool::remote::FolderRemote;
 use repo_tool::schema::{PublishAnswer, document, documents};
 use repo_tool::{
@@ -97,6 +97,7 @@ fn reads(name: &str, value: &Value) -> bool {
         "targets" => role::<Targets>(value),
         "snapshot" => role::<Snapshot>(value),
         "timestamp" => role::<Timestamp>(value),
+        "bundle" => role::<Bundle>(value),
         _ => {
             let bytes = serde_json::to_vec(value).unwrap();
             ReleaseManifest::read(&RoleName::targets(), &bytes).is_ok()
@@ -134,6 +135,18 @@ fn without_one(value: &Value) -> Vec<(String, Value)> {
     all
 }
 
+/// What a bundle says of itself: its first entry, by itself.
+fn statement(repository: &Repository) -> PathBuf {
+    let file = repository.layout().folder().join("a.bundle");
+    let options = repo_tool::BundleOptions::default();
+    repository.bundle(&file, &options, now(), &silent).unwrap();
+    let bytes = fs::read(&file).unwrap();
+    let length = std::str::from_utf8(&bytes[124..135]).unwrap();
+    let length = usize::from_str_radix(length, 8).unwrap();
+    fs::write(&file, &bytes[512..512 + length]).unwrap();
+    file
+}
+
 /// A published repository with two releases, and every kind of document that is in it.
 fn published() -> (World, Vec<(&'static str, PathBuf)>) {
     let (world, repository, [alice, bob, _]) = World::published();
@@ -160,6 +173,7 @@ fn published() -> (World, Vec<(&'static str, PathBuf)>) {
         };
         found.push((kind, path));
     }
+    found.push(("bundle", statement(&repository)));
     for entry in fs::read_dir(repository.layout().targets().join("router-x")).unwrap() {
         let path = entry.unwrap().path();
         if path.to_str().unwrap().ends_with(".release.json") {
