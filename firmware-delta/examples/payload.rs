@@ -52,6 +52,7 @@ fn make_delta(old: &str, new: &str, payload: &str) -> Result<(), Box<dyn Error>>
         options.codec = StreamCodec::Lzma2;
     }
     options.containers = Codecs::KNOWN;
+    options.predict = std::env::var_os("PLAIN").is_none();
     let built = diff(&old, &new, &options, &mut to, &|_| {})?;
     println!("{} bytes, {} frames", built.payload.length, built.frames);
     Ok(())

@@ -1,4 +1,4 @@
-//! Where an interrupted apply goes on: a value of fixed size that a caller stores.
+//! Where an interrupted apply goes on: a value that a caller stores.
 
 use crate::chain::Link;
 use crate::digest::sha256;
@@ -6,12 +6,15 @@ use crate::error::{FrameFault, PatchError};
 use crate::format::bytes::Bytes;
 use crate::format::frame::Fault;
 use crate::format::{HEADER_LEN, Header};
+use crate::limits::MAX_FRAME_BYTES;
 
-/// Length of a stored checkpoint in bytes.
+/// Length of a stored checkpoint in bytes, if its payload has no map of addresses; the map's frame comes on top.
 pub const CHECKPOINT_LEN: usize = 8 + HEADER_LEN + 3 * 8 + 32 + Link::LEN + 32;
+/// Most bytes of a stored checkpoint: those 324, and the largest frame of a map that there may be.
+pub const MAX_CHECKPOINT_LEN: u32 = 324_u32.saturating_add(MAX_FRAME_BYTES);
 
 /// Mark and version of a stored checkpoint.
-const MAGIC: [u8; 8] = *b"FWCKPT\x01\n";
+const MAGIC: [u8; 8] = *b"FWCKPT\x02\n";
 
 /// The state behind a complete frame. It names its payload by the header that it carries, so it cannot be mixed up
 /// with another one, and what was written by its digest.
@@ -26,6 +29,8 @@ pub struct Checkpoint {
     pub(crate) new_offset: u64,
     pub(crate) new_sha256: [u8; 32],
     pub(crate) next: Link,
+    /// The frame of the map of addresses, by which the frames to come predict; empty if there is none.
+    pub(crate) map: Vec<u8>,
 }
 
 impl Checkpoint {
@@ -69,8 +74,8 @@ impl Checkpoint {
 
     /// The bytes to store. The last 32 are a SHA-256 of the others: against torn writes, not against forgery.
     #[must_use]
-    pub fn to_bytes(&self) -> [u8; CHECKPOINT_LEN] {
-        let mut stored = Vec::with_capacity(CHECKPOINT_LEN);
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut stored = Vec::with_capacity(CHECKPOINT_LEN.saturating_add(self.map.len()));
         stored.extend_from_slice(&MAGIC);
         stored.extend_from_slice(&self.header);
         for number in [self.frame, self.payload_offset, self.new_offset] {
@@ -79,13 +84,10 @@ impl Checkpoint {
         stored.extend_from_slice(&self.new_sha256);
         stored.extend_from_slice(&self.next.length.to_le_bytes());
         stored.extend_from_slice(&self.next.sha256);
+        stored.extend_from_slice(&self.map);
         let check = sha256(&stored);
         stored.extend_from_slice(&check);
-        let mut bytes = [0; CHECKPOINT_LEN];
-        for (to, from) in bytes.iter_mut().zip(stored) {
-            *to = from;
-        }
-        bytes
+        stored
     }
 
     /// Reads what [`Self::to_bytes`] gave.
@@ -94,7 +96,8 @@ impl Checkpoint {
     /// [`PatchError::CheckpointDamaged`] if the length, the mark, the version or the check digest is wrong.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, PatchError> {
         let damaged = |field| PatchError::CheckpointDamaged { field };
-        if bytes.len() != CHECKPOINT_LEN {
+        let longest = usize::try_from(MAX_CHECKPOINT_LEN).unwrap_or(usize::MAX);
+        if bytes.len() < CHECKPOINT_LEN || bytes.len() > longest {
             return Err(damaged("its length"));
         }
         let (stored, check) = bytes
@@ -122,6 +125,7 @@ impl Checkpoint {
                 length: at.u32("link")?,
                 sha256: at.array("link")?,
             },
+            map: at.rest().to_vec(),
         })
     }
 }

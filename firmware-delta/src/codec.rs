@@ -2,7 +2,7 @@
 
 use crate::error::{FrameFault, PatchError};
 use crate::format::Codecs;
-use crate::format::frame::{Fault, Stream, StreamKind};
+use crate::format::frame::{Fault, Stream};
 
 pub(crate) const STORED: u8 = 0;
 pub(crate) const ZSTD: u8 = 1;
@@ -30,7 +30,7 @@ impl Decoder {
     pub(crate) fn decode(
         &mut self,
         stream: &Stream<'_>,
-        kind: StreamKind,
+        name: &'static str,
         to: &mut Vec<u8>,
     ) -> Fault<()> {
         let expected = stream.decoded_length;
@@ -38,7 +38,7 @@ impl Decoder {
         to.clear();
         if !self.codecs.contains(stream.codec) {
             return Err(FrameFault::Codec {
-                stream: kind.name(),
+                stream: name,
                 found: stream.codec,
             });
         }
@@ -59,14 +59,14 @@ impl Decoder {
             }
             found => {
                 return Err(FrameFault::Codec {
-                    stream: kind.name(),
+                    stream: name,
                     found,
                 });
             }
         }
         if to.len() != length {
             return Err(FrameFault::Decode {
-                stream: kind.name(),
+                stream: name,
                 expected: expected.into(),
             });
         }

@@ -66,12 +66,12 @@ fn buffers(frame: &FrameSummary) -> u64 {
         let held = match kind {
             // Once as it was decoded, once as output.
             StreamKind::Add | StreamKind::Extra => stream.decoded.saturating_mul(2),
-            StreamKind::Recipe | StreamKind::Control => stream.decoded,
+            StreamKind::Recipe | StreamKind::Modes | StreamKind::Control => stream.decoded,
         };
         sum = stream.encoded.saturating_add(held).saturating_add(sum);
     }
     match frame {
         FrameSummary::Streams { segments, .. } => segments.packed.saturating_add(sum),
-        FrameSummary::Zero { .. } | FrameSummary::Copy { .. } => sum,
+        FrameSummary::Map { .. } | FrameSummary::Zero { .. } | FrameSummary::Copy { .. } => sum,
     }
 }

@@ -298,11 +298,25 @@ pub enum FrameFault {
         /// The declared length.
         expected: u64,
     },
-    /// A number in the control stream is cut off, too long, or not in its shortest form.
-    #[error("control stream has a bad number at byte {at}")]
+    /// A number is cut off, too long, or not in its shortest form.
+    #[error("{part} has a bad number at byte {at}")]
     Number {
-        /// Offset in the decoded control stream.
+        /// What it is in.
+        part: &'static str,
+        /// Offset in that, decoded.
         at: u64,
+    },
+    /// A way of prediction that this version does not know.
+    #[error("unknown mode of prediction {found}")]
+    Mode {
+        /// The mode.
+        found: u64,
+    },
+    /// The map of addresses is not where the header says: it is the first frame if the header declares prediction, and no other.
+    #[error("frame is {} map of addresses", if *.is_map { "an unexpected" } else { "not the" })]
+    Map {
+        /// Whether it is one.
+        is_map: bool,
     },
     /// An entry of the control stream yields nothing.
     #[error("control entry {entry} is empty")]

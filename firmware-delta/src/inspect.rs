@@ -12,6 +12,10 @@ use crate::format::frame::{Body, Frame, Stream, StreamKind, Streams, check_copy}
 use crate::format::recipe::{Recipe, Segment, Sums};
 use crate::format::{HEADER_LEN, Header, PayloadKind};
 use crate::limits::max_frame_bytes;
+use crate::predict::{Map, Mode, Runs, most_pieces};
+
+/// Ways in which decoded bytes are read.
+const MODES: usize = Mode::ALL.len() + 1;
 
 /// What [`inspect`] found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +53,7 @@ impl Summary {
         let mut sum = SegmentSummary::default();
         for frame in &self.frames {
             match frame {
+                FrameSummary::Map { .. } => {}
                 FrameSummary::Zero { output } => sum.zeros = sum.zeros.saturating_add(*output),
                 FrameSummary::Copy { output, .. } => {
                     sum.copied = sum.copied.saturating_add(*output);
@@ -59,21 +64,56 @@ impl Summary {
         sum
     }
 
+    /// The map of addresses: its pieces and its size.
+    #[must_use]
+    pub fn map(&self) -> Option<(u64, StreamSummary)> {
+        match self.frames.first() {
+            Some(FrameSummary::Map { pieces, map }) => Some((*pieces, *map)),
+            _ => None,
+        }
+    }
+
+    /// Decoded bytes by how they are read to predict addresses: as they are, then instructions of 64-bit Arm and of x86-64,
+    /// 32-bit distances, 64-bit and 32-bit pointers.
+    #[must_use]
+    pub fn predicted(&self) -> [u64; MODES] {
+        let mut sums = [0_u64; MODES];
+        for frame in &self.frames {
+            if let FrameSummary::Streams { predicted, .. } = frame {
+                for (sum, more) in sums.iter_mut().zip(predicted) {
+                    *sum = sum.saturating_add(*more);
+                }
+            }
+        }
+        sums
+    }
+
     /// Bytes of the payload that are not in any stream: header, chain and frame heads.
     #[must_use]
     pub fn overhead(&self) -> u64 {
-        StreamKind::ALL
-            .into_iter()
-            .fold(self.header.payload_length, |left, kind| {
-                left.saturating_sub(self.stream(kind).encoded)
-            })
+        let map = self.map().map_or(0, |(_, map)| map.encoded);
+        let left = self.header.payload_length.saturating_sub(map);
+        StreamKind::ALL.into_iter().fold(left, |left, kind| {
+            left.saturating_sub(self.stream(kind).encoded)
+        })
     }
 }
 
 /// One frame of a [`Summary`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one for each MiB of an image: most are of the large kind, and all are copied about freely"
+)]
 pub enum FrameSummary {
+    /// The map of addresses: where things were, and where they are.
+    Map {
+        /// Pieces of it.
+        pieces: u64,
+        /// Its only stream.
+        map: StreamSummary,
+    },
     /// Zeros.
     Zero {
         /// Bytes of new image.
@@ -94,7 +134,11 @@ pub enum FrameSummary {
         entries: u64,
         /// The recipe: blocks of the old image to unpack, pieces to pack, copies and zeros.
         recipe: StreamSummary,
-        /// What it says.
+        /// How copied bytes are read to predict addresses.
+        modes: StreamSummary,
+        /// Decoded bytes by how they are read: as they are, then the modes in the order of their numbers.
+        predicted: [u64; MODES],
+        /// What the recipe says.
         segments: SegmentSummary,
         /// The control stream.
         control: StreamSummary,
@@ -110,6 +154,7 @@ impl FrameSummary {
     #[must_use]
     pub fn output(&self) -> u64 {
         match self {
+            Self::Map { .. } => 0,
             Self::Zero { output } | Self::Copy { output, .. } | Self::Streams { output, .. } => {
                 *output
             }
@@ -121,6 +166,7 @@ impl FrameSummary {
     pub fn stream(&self, kind: StreamKind) -> Option<StreamSummary> {
         match (self, kind) {
             (Self::Streams { recipe, .. }, StreamKind::Recipe) => Some(*recipe),
+            (Self::Streams { modes, .. }, StreamKind::Modes) => Some(*modes),
             (Self::Streams { control, .. }, StreamKind::Control) => Some(*control),
             (Self::Streams { add, .. }, StreamKind::Add) => Some(*add),
             (Self::Streams { extra, .. }, StreamKind::Extra) => Some(*extra),
@@ -284,8 +330,21 @@ impl Reader<'_> {
                 found,
             })?;
         let frame = Frame::parse(&authentic, header.frame_output, left).map_err(malformed)?;
+        let is_map = matches!(frame.body, Body::Map(_));
+        if is_map != (header.predicts && index == 0) {
+            return Err(malformed(FrameFault::Map { is_map }));
+        }
         let output = frame.output;
         let summary = match frame.body {
+            Body::Map(map) => {
+                decoder.decode(&map, "map", control).map_err(malformed)?;
+                let read = Map::parse(control, most_pieces(header.frame_output));
+                let pieces = read.map_err(malformed)?.len();
+                FrameSummary::Map {
+                    pieces: u64::try_from(pieces).unwrap_or(u64::MAX),
+                    map: stream(&map),
+                }
+            }
             Body::Zero => FrameSummary::Zero { output },
             Body::Copy { old_offset } => {
                 let old_length = header.old.map_or(0, |old| old.length);
@@ -295,12 +354,15 @@ impl Reader<'_> {
             Body::Streams(streams) => {
                 let (segments, space) =
                     segments(&streams, output, header, decoder, control).map_err(malformed)?;
+                let predicted = predicted(&streams, decoder, control).map_err(malformed)?;
                 let entries = entries(&streams, space, decoder, control).map_err(malformed)?;
                 FrameSummary::Streams {
                     output,
                     entries,
                     segments,
                     recipe: stream(&streams.recipe),
+                    modes: stream(&streams.modes),
+                    predicted,
                     control: stream(&streams.control),
                     add: stream(&streams.add),
                     extra: stream(&streams.extra),
@@ -366,7 +428,7 @@ fn segments(
     decoder: &mut Decoder,
     bytes: &mut Vec<u8>,
 ) -> Result<(SegmentSummary, u64), FrameFault> {
-    decoder.decode(&streams.recipe, StreamKind::Recipe, bytes)?;
+    decoder.decode(&streams.recipe, StreamKind::Recipe.name(), bytes)?;
     let old_length = header.old.map_or(0, |old| old.length);
     let sums = Sums {
         output,
@@ -415,13 +477,36 @@ fn count(by: &mut [u64; 3], codec: BlockCodec, bytes: u64) {
     *sum = sum.saturating_add(bytes);
 }
 
+/// Decoded bytes by how they are read.
+fn predicted(
+    streams: &Streams<'_>,
+    decoder: &mut Decoder,
+    bytes: &mut Vec<u8>,
+) -> Result<[u64; MODES], FrameFault> {
+    decoder.decode(&streams.modes, StreamKind::Modes.name(), bytes)?;
+    let mut by = [0_u64; MODES];
+    let mut left = u64::from(streams.unpacked);
+    let mut runs = Runs::new(bytes, left);
+    while let Some(run) = runs.next()? {
+        let number = Mode::ALL.iter().position(|mode| Some(*mode) == run.mode);
+        let index = number.map_or(0, |index| index.saturating_add(1));
+        if let Some(sum) = by.get_mut(index) {
+            *sum = sum.saturating_add(run.length);
+        }
+        left = left.saturating_sub(run.length);
+    }
+    let [as_they_are, ..] = &mut by;
+    *as_they_are = as_they_are.saturating_add(left);
+    Ok(by)
+}
+
 fn entries(
     streams: &Streams<'_>,
     space: u64,
     decoder: &mut Decoder,
     control: &mut Vec<u8>,
 ) -> Result<u64, FrameFault> {
-    decoder.decode(&streams.control, StreamKind::Control, control)?;
+    decoder.decode(&streams.control, StreamKind::Control.name(), control)?;
     let mut entries = Entries::parse(control, space)?;
     let mut count = 0_u64;
     while entries.next()?.is_some() {

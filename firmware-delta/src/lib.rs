@@ -62,12 +62,13 @@ pub mod format;
 mod inspect;
 mod limits;
 mod old;
+mod predict;
 
 #[cfg(feature = "diff")]
 mod diff;
 
 pub use apply::{Applied, Applier, Progress};
-pub use checkpoint::{CHECKPOINT_LEN, Checkpoint};
+pub use checkpoint::{CHECKPOINT_LEN, Checkpoint, MAX_CHECKPOINT_LEN};
 pub use cost::Cost;
 pub use error::{FrameFault, PatchError};
 pub use expectation::{Expectation, ImageId};

@@ -16,7 +16,7 @@ pub const MAX_RUN_OUTPUT: u64 = 1 << 26;
 /// Longest old or new image: 2^63 - 1 bytes, so that offsets also fit the signed types of file systems.
 pub const MAX_IMAGE_LENGTH: u64 = i64::MAX.unsigned_abs();
 
-/// Most bytes that one frame may have in the payload, at the largest frame output: about 9 MiB.
+/// Most bytes that one frame may have in the payload, at the largest frame output: about 10 MiB.
 pub const MAX_FRAME_BYTES: u32 = max_frame_bytes(MAX_FRAME_OUTPUT);
 
 /// What a control stream may decode to beyond the frame's output, so that tiny frames can have entries.
@@ -47,18 +47,19 @@ impl Default for Limits {
 /// Most blocks of the old image that one frame may unpack: so that their list is small.
 pub(crate) const MAX_SOURCES: u64 = 1024;
 
-/// Most bytes that a frame's recipe may decode to.
+/// Most bytes that a frame's recipe may decode to, and its modes.
 pub(crate) const fn max_recipe_bytes(frame_output: u32) -> u32 {
     frame_output / 4
 }
 
-/// Most bytes a frame that decodes to `frame_output` bytes can need: its head, a recipe, a control stream no longer
+/// Most bytes a frame that decodes to `frame_output` bytes can need: its head, a recipe, modes, a control stream no longer
 /// than the output, and add and extra streams that together are as long as the output. A stream
 /// that compression would enlarge is stored.
 pub(crate) const fn max_frame_bytes(frame_output: u32) -> u32 {
-    // At most 2.25 * 4 MiB + 256: far from overflow, and saturating if a caller comes with more.
+    // At most 2.5 * 4 MiB + 256: far from overflow, and saturating if a caller comes with more.
     frame_output
         .saturating_mul(2)
+        .saturating_add(max_recipe_bytes(frame_output))
         .saturating_add(max_recipe_bytes(frame_output))
         .saturating_add(256)
 }

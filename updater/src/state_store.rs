@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use device_pki::disk::Disk;
 use device_pki::durable;
+use firmware_delta::MAX_CHECKPOINT_LEN;
 use metadata_schema::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -212,7 +213,7 @@ impl StateStore {
     /// If the file is there and cannot be read.
     pub fn checkpoint(&self) -> Result<Option<Vec<u8>>, StoreError> {
         self.storage
-            .read(&self.folder.join("checkpoint"), 64 * 1024)
+            .read(&self.folder.join("checkpoint"), MAX_CHECKPOINT_LEN.into())
     }
 
     /// Stores how far a payload has been written.
@@ -254,6 +255,16 @@ mod tests {
     use super::*;
     use crate::lifecycle::Firmware;
     use crate::slot::SlotName;
+
+    /// That of a payload with a map of addresses has the map's frame.
+    #[test]
+    fn a_checkpoint_may_be_as_long_as_they_get() {
+        let folder = tempfile::tempdir().unwrap();
+        let states = StateStore::open(folder.path()).unwrap();
+        let longest = vec![7; usize::try_from(MAX_CHECKPOINT_LEN).unwrap()];
+        states.save_checkpoint(&longest).unwrap();
+        assert_eq!(states.checkpoint().unwrap(), Some(longest));
+    }
 
     #[test]
     fn older_formats_are_read_and_newer_ones_refused_by_name() {

@@ -9,15 +9,17 @@ use crate::codec::Decoder;
 use crate::digest::Running;
 use crate::error::{FrameFault, PatchError};
 use crate::format::control::Entries;
-use crate::format::frame::{Body, Fault, Frame, StreamKind, Streams, check_copy};
+use crate::format::frame::{Body, Fault, Frame, Stream, StreamKind, Streams, check_copy};
 use crate::format::recipe::{Recipe, Segment, Sums};
 use crate::limits::PIECE;
 use crate::old::VerifiedOld;
+use crate::predict::{Cursor, Map, Runs, most_pieces};
 
 /// Buffers that are kept from frame to frame, none of them longer than a frame's output (and a little).
 pub(super) struct Output {
     decoder: Decoder,
     recipe: Vec<u8>,
+    modes: Vec<u8>,
     control: Vec<u8>,
     add: Vec<u8>,
     extra: Vec<u8>,
@@ -30,16 +32,20 @@ pub(super) struct Output {
     window: Window,
     sources: Sources,
     packer: Packer,
+    /// By which addresses are predicted.
+    map: Map,
     /// Most bytes that a frame decodes to.
     frame_output: u32,
 }
 
 impl Output {
     pub(super) fn new(decoder: Decoder, frame_output: u32) -> Self {
-        let [recipe, control, add, extra, image, packed, piece] = [const { Vec::new() }; 7];
+        let [recipe, modes, control, add, extra] = [const { Vec::new() }; 5];
+        let [image, packed, piece] = [const { Vec::new() }; 3];
         Self {
             decoder,
             recipe,
+            modes,
             control,
             add,
             extra,
@@ -49,6 +55,7 @@ impl Output {
             window: Window::new(),
             sources: Sources::default(),
             packer: Packer::default(),
+            map: Map::default(),
             frame_output,
         }
     }
@@ -74,6 +81,7 @@ impl Output {
                 check_copy(*old_offset, frame.output, old.length()).map_err(malformed)?;
                 sink.copy(*old_offset, frame.output, old, &mut self.piece)
             }
+            Body::Map(stream) => self.read_map(stream).map_err(malformed),
             Body::Streams(streams) => {
                 self.decode(streams).map_err(malformed)?;
                 let recipe = std::mem::take(&mut self.recipe);
@@ -84,14 +92,22 @@ impl Output {
         }
     }
 
+    /// Takes the map that the frames behind it predict by.
+    pub(super) fn read_map(&mut self, stream: &Stream<'_>) -> Fault<()> {
+        self.decoder.decode(stream, "map", &mut self.modes)?;
+        self.map = Map::parse(&self.modes, most_pieces(self.frame_output))?;
+        Ok(())
+    }
+
     fn decode(&mut self, streams: &Streams<'_>) -> Fault<()> {
         for (stream, kind, to) in [
             (&streams.recipe, StreamKind::Recipe, &mut self.recipe),
+            (&streams.modes, StreamKind::Modes, &mut self.modes),
             (&streams.control, StreamKind::Control, &mut self.control),
             (&streams.add, StreamKind::Add, &mut self.add),
             (&streams.extra, StreamKind::Extra, &mut self.extra),
         ] {
-            self.decoder.decode(stream, kind, to)?;
+            self.decoder.decode(stream, kind.name(), to)?;
         }
         self.image.clear();
         self.image
@@ -135,43 +151,70 @@ impl Output {
         old: &mut VerifiedOld<'_>,
     ) -> Result<(), PatchError> {
         let malformed = |fault| PatchError::frame(index, fault);
-        let mut add = self.add.as_slice();
+        let mut add = self.add.len();
         let mut extra = self.extra.as_slice();
         self.sources.begin(recipe.sources());
         let end = old.length();
         let space = end.saturating_add(self.sources.length());
         let mut entries = Entries::parse(&self.control, space).map_err(malformed)?;
         while let Some(entry) = entries.next().map_err(malformed)? {
-            let change = split(&mut add, entry.copy, "copies of a frame").map_err(malformed)?;
+            let copy = usize::try_from(entry.copy).ok();
+            let left = copy.and_then(|copy| Some((copy, add.checked_sub(copy)?)));
+            let (copy, left) = left.ok_or_else(|| malformed(lacking(add, entry.copy)))?;
+            add = left;
             let literal =
                 split(&mut extra, entry.extra, "literals of a frame").map_err(malformed)?;
             let from = self.image.len();
-            self.image.extend_from_slice(change);
-            // The part in the old image is added at once, the part in blocks is put down.
+            let behind = from.saturating_add(copy);
+            self.image.resize(behind, 0);
+            // The part in the old image is read at once, the part in blocks is put down.
             let inside = usize::try_from(end.saturating_sub(entry.old_offset));
-            let inside = inside.unwrap_or(usize::MAX).min(change.len());
-            let behind = change.len().saturating_sub(inside);
-            let to = from.saturating_add(inside);
+            let to = from.saturating_add(inside.unwrap_or(usize::MAX).min(copy));
             let copied = self.image.get_mut(from..to).unwrap_or_default();
             if !copied.is_empty() {
-                self.window.add_old(old, entry.old_offset, copied)?;
+                self.window.read_old(old, entry.old_offset, copied)?;
             }
             self.image.extend_from_slice(literal);
             let block = entry.old_offset.saturating_sub(end);
-            if behind > 0 && self.sources.put_down(block, to, behind) {
+            let in_blocks = behind.saturating_sub(to);
+            if in_blocks > 0 && self.sources.put_down(block, to, in_blocks) {
                 self.sources
                     .settle(index, recipe.sources(), old, &mut self.image)?;
             }
         }
         self.sources
             .settle(index, recipe.sources(), old, &mut self.image)?;
-        for (part, rest) in [("add stream", add), ("extra stream", extra)] {
-            if !rest.is_empty() {
-                let found = u64::try_from(rest.len()).unwrap_or(u64::MAX);
+        for (part, found) in [("add stream", add), ("extra stream", extra.len())] {
+            if found > 0 {
+                let found = u64::try_from(found).unwrap_or(u64::MAX);
                 return Err(malformed(FrameFault::LeftOver { part, found }));
             }
         }
-        Ok(())
+        self.change(space).map_err(malformed)
+    }
+
+    /// Predicts what was copied, and adds the changes. The entries were checked by then.
+    fn change(&mut self, space: u64) -> Fault<()> {
+        let decoded = u64::try_from(self.image.len()).unwrap_or(u64::MAX);
+        let mut cursor = Cursor::new(Runs::new(&self.modes, decoded));
+        let mut add = self.add.as_slice();
+        let mut rest = self.image.as_mut_slice();
+        let mut to = 0_u64;
+        let mut entries = Entries::parse(&self.control, space)?;
+        while let Some(entry) = entries.next()? {
+            let change = split(&mut add, entry.copy, "copies of a frame")?;
+            let (copied, behind) = rest.split_at_mut_checked(change.len()).unwrap_or_default();
+            if !self.modes.is_empty() {
+                cursor.copy(copied, entry.old_offset, to, &self.map)?;
+            }
+            for (to, change) in copied.iter_mut().zip(change) {
+                *to = to.wrapping_add(*change);
+            }
+            let literal = usize::try_from(entry.extra).unwrap_or(usize::MAX);
+            rest = behind.get_mut(literal..).unwrap_or_default();
+            to = to.saturating_add(entry.copy).saturating_add(entry.extra);
+        }
+        cursor.end()
     }
 
     /// Packs what the recipe says is packed.
@@ -289,6 +332,14 @@ impl Sink<'_> {
             done = done.saturating_add(u64::try_from(length).unwrap_or(u64::MAX));
         }
         Ok(())
+    }
+}
+
+fn lacking(left: usize, found: u64) -> FrameFault {
+    FrameFault::Length {
+        field: "copies of a frame",
+        expected: u64::try_from(left).unwrap_or(u64::MAX),
+        found,
     }
 }
 

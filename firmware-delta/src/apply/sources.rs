@@ -55,7 +55,7 @@ impl Sources {
         self.starts.last().copied().unwrap_or(0)
     }
 
-    /// Puts down that `length` bytes from `from` on have to be added at `to`; whether it is time to
+    /// Puts down that `length` bytes from `from` on have to be copied to `to`; whether it is time to
     /// [settle](Self::settle).
     pub(super) fn put_down(&mut self, from: u64, to: usize, length: usize) -> bool {
         self.pending.push(Pending { from, to, length });
@@ -92,7 +92,7 @@ impl Sources {
                 let length = copy.length.saturating_sub(skip).min(old.len());
                 let image = image.get_mut(to..to.saturating_add(length));
                 for (to, from) in image.unwrap_or_default().iter_mut().zip(old) {
-                    *to = to.wrapping_add(*from);
+                    *to = *from;
                 }
             }
             // What ends in this block is done; the longest that began here may still go on.

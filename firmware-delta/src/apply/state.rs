@@ -10,7 +10,7 @@ use crate::codec::Decoder;
 use crate::digest::Running;
 use crate::error::{FrameFault, PatchError};
 use crate::expectation::{Expectation, ImageId};
-use crate::format::frame::{FRAME_HEAD_LEN, Fault, Frame};
+use crate::format::frame::{Body, FRAME_HEAD_LEN, Fault, Frame};
 use crate::format::{HEADER_LEN, Header};
 use crate::limits::{Limits, max_frame_bytes};
 use crate::old::VerifiedOld;
@@ -28,6 +28,8 @@ pub(super) struct Frames<'a> {
     /// Everything that was handed to the sink.
     written: Running,
     output: Output,
+    /// The frame of the map, for checkpoints; empty if there is none.
+    map: Vec<u8>,
 }
 
 impl<'a> Frames<'a> {
@@ -55,6 +57,7 @@ impl<'a> Frames<'a> {
             payload_offset: HEADER_LEN.try_into().unwrap_or(u64::MAX),
             written: Running::new(),
             output: Output::new(Decoder::new(header.codecs)?, header.frame_output),
+            map: Vec::new(),
             header,
         };
         // The header has been checked for everything but this: an empty image ends the payload.
@@ -84,6 +87,24 @@ impl<'a> Frames<'a> {
         self.check_next(&checkpoint.next)
             .map_err(|_| damaged("its link to the next frame"))?;
         self.next = checkpoint.next;
+        self.take_map(&checkpoint.map)
+            .map_err(|_| damaged("its map of addresses"))
+    }
+
+    /// Takes the map from a checkpoint, where there is one if frames were applied that have one in front.
+    fn take_map(&mut self, bytes: &[u8]) -> Fault<()> {
+        let needed = self.header.predicts && self.frame > 0;
+        let other = FrameFault::Map { is_map: !needed };
+        if !needed {
+            return if bytes.is_empty() { Ok(()) } else { Err(other) };
+        }
+        let authentic = authenticate(bytes, &self.header.first.sha256).map_err(|_| other)?;
+        let frame = Frame::parse(&authentic, self.header.frame_output, 0)?;
+        let Body::Map(stream) = &frame.body else {
+            return Err(other);
+        };
+        self.output.read_map(stream)?;
+        self.map = bytes.to_vec();
         Ok(())
     }
 
@@ -102,6 +123,10 @@ impl<'a> Frames<'a> {
             })?;
         let left = self.left().unwrap_or(0);
         let frame = Frame::parse(&authentic, self.header.frame_output, left).map_err(malformed)?;
+        let is_map = matches!(frame.body, Body::Map(_));
+        if is_map != (self.header.predicts && index == 0) {
+            return Err(malformed(FrameFault::Map { is_map }));
+        }
         let length = u64::from(self.next.length);
         let past = PastFrame {
             frame: self.frame.saturating_add(1),
@@ -111,6 +136,9 @@ impl<'a> Frames<'a> {
         past.check(&self.header, &frame.next).map_err(malformed)?;
         self.output
             .write(index, &frame, &mut self.old, &mut self.written, new)?;
+        if is_map {
+            self.map = bytes.to_vec();
+        }
         self.frame = past.frame;
         self.payload_offset = past.payload_offset;
         self.next = frame.next;
@@ -164,6 +192,7 @@ impl<'a> Frames<'a> {
             new_offset: self.written.length(),
             new_sha256: self.written.sha256(),
             next: self.next,
+            map: self.map.clone(),
         }
     }
 

@@ -2,7 +2,6 @@
 //! many short pieces that lie next to each other and a read from storage costs the same for each.
 
 use crate::error::PatchError;
-use crate::limits::PIECE;
 use crate::old::VerifiedOld;
 
 /// Copies from this length on are read past the window.
@@ -12,8 +11,6 @@ const LONG: usize = 8 << 10;
 pub(super) struct Window {
     start: u64,
     bytes: Vec<u8>,
-    /// Where long copies are read to, before they are added.
-    scratch: Vec<u8>,
 }
 
 impl Window {
@@ -21,30 +18,22 @@ impl Window {
         Self {
             start: 0,
             bytes: Vec::new(),
-            scratch: Vec::new(),
         }
     }
 
-    /// Adds the bytes of the old image from `offset` on to `to`, each modulo 256. The caller has checked that
-    /// they are inside of the image.
-    pub(super) fn add_old(
+    /// Fills `to` from `offset` on of the old image. The caller has checked that this is inside of the image.
+    pub(super) fn read_old(
         &mut self,
         old: &mut VerifiedOld<'_>,
         offset: u64,
         to: &mut [u8],
     ) -> Result<(), PatchError> {
-        if to.len() < LONG {
-            let from = self.view(old, offset, to.len())?;
-            add(to, from);
-            return Ok(());
+        if to.len() >= LONG {
+            return old.read_at(offset, to);
         }
-        let mut at = offset;
-        for piece in to.chunks_mut(PIECE) {
-            self.scratch.resize(PIECE.max(piece.len()), 0);
-            let from = self.scratch.get_mut(..piece.len()).unwrap_or_default();
-            old.read_at(at, from)?;
-            add(piece, from);
-            at = at.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+        let from = self.view(old, offset, to.len())?;
+        for (to, from) in to.iter_mut().zip(from) {
+            *to = *from;
         }
         Ok(())
     }
@@ -84,9 +73,3 @@ const WINDOW: usize = 32 << 10;
 
 /// How much of it lies before the copy that it is read for.
 const WINDOW_BACK: u64 = 8 << 10;
-
-fn add(to: &mut [u8], from: &[u8]) {
-    for (to, from) in to.iter_mut().zip(from) {
-        *to = to.wrapping_add(*from);
-    }
-}

@@ -1,5 +1,6 @@
 //! Turns one piece of the plan into the bytes of a frame, but for its link.
 
+use crate::diff::addresses::{Model, Part, choose};
 use crate::diff::container::{NewSpace, OldPart, OldSpace};
 use crate::diff::plan::{Piece, Placed, part_of};
 use crate::diff::seal::Unlinked;
@@ -7,10 +8,14 @@ use crate::diff::streams::Compressor;
 use crate::diff::{DiffError, DiffOptions};
 use crate::format::Codecs;
 use crate::format::control::{self, Entry};
-use crate::format::frame::{KIND_COPY, KIND_STREAMS, KIND_ZERO};
+use crate::format::frame::{KIND_COPY, KIND_MAP, KIND_STREAMS, KIND_ZERO};
 use crate::format::recipe::{self, Segment, Source};
 use crate::format::varint;
 use crate::limits::{CONTROL_SLACK, max_recipe_bytes};
+use crate::predict::{self, Cursor, Map, Runs};
+
+/// Level at which is tried whether prediction pays.
+const TRIAL: i32 = 3;
 
 /// What frames are made from.
 #[derive(Clone, Copy)]
@@ -21,6 +26,8 @@ pub(super) struct Images<'a> {
     pub(super) old_length: usize,
     pub(super) old: &'a OldSpace<'a>,
     pub(super) new: &'a NewSpace<'a>,
+    /// By which addresses are predicted.
+    pub(super) model: Option<&'a Model>,
 }
 
 /// One worker's compressors.
@@ -58,15 +65,20 @@ impl Encoder {
             .iter()
             .filter_map(|index| images.old.parts.get(*index))
             .collect();
-        let streams = Streams::of(piece, &sources, images);
+        let mut streams = Streams::of(piece, &sources, images);
+        if let Some(model) = images.model {
+            self.predict(&mut streams, model, images.new)?;
+        }
         let most_control = wide(piece.decoded).saturating_add(CONTROL_SLACK.into());
         // Never so with copies worth making; a reader would refuse it.
         if wide(streams.recipe.len()) > max_recipe_bytes(self.frame_output).into()
+            || wide(streams.modes.len()) > max_recipe_bytes(self.frame_output).into()
             || wide(streams.control.len()) > most_control
         {
             return self.literals(piece, images.image);
         }
         let mut frame = self.streams(output, &streams)?;
+        frame.predicts = !streams.modes.is_empty();
         frame.codecs = frame.codecs.with(packers(piece, &sources));
         Ok(vec![frame])
     }
@@ -95,15 +107,79 @@ impl Encoder {
         self.streams(output, &streams)
     }
 
+    /// Predicts addresses in what is copied, if that makes the add stream shorter.
+    fn predict(
+        &mut self,
+        streams: &mut Streams,
+        model: &Model,
+        new: &NewSpace<'_>,
+    ) -> Result<(), DiffError> {
+        let mut wanted = streams.copied.clone();
+        for part in &streams.parts {
+            let from = new.bytes.get(part.new..).unwrap_or_default();
+            let to = wanted.get_mut(part.to..part.to.saturating_add(part.length));
+            to.unwrap_or_default()
+                .iter_mut()
+                .zip(from)
+                .for_each(|(to, from)| *to = *from);
+        }
+        let runs = choose(model, &streams.parts, &streams.copied, &wanted);
+        if runs.is_empty() {
+            return Ok(());
+        }
+        let modes = predict::emit(&runs);
+        let mut cursor = Cursor::new(Runs::new(&modes, wide(wanted.len())));
+        let mut add = Vec::with_capacity(streams.add.len());
+        let mut to = 0_usize;
+        // As a reader does it: entry by entry.
+        for entry in &streams.entries {
+            let length = usize::try_from(entry.copy).unwrap_or(0);
+            let end = to.saturating_add(length);
+            let copied = streams.copied.get_mut(to..end).unwrap_or_default();
+            // Never an error: the runs were made for this frame.
+            let read = cursor.copy(copied, entry.old_offset, wide(to), &model.map);
+            if read.is_err() {
+                return Ok(());
+            }
+            let wanted = wanted.get(to..end).unwrap_or_default();
+            let change = wanted.iter().zip(copied);
+            add.extend(change.map(|(new, old)| new.wrapping_sub(*old)));
+            to = end.saturating_add(usize::try_from(entry.extra).unwrap_or(0));
+        }
+        let least = |bytes: &[u8]| zstd::bulk::compress(bytes, TRIAL).map(|packed| packed.len());
+        let failed = |source| DiffError::Compress { source };
+        let with = least(&add).map_err(failed)?.saturating_add(modes.len());
+        if with < least(&streams.add).map_err(failed)? {
+            streams.add = add;
+            streams.modes = modes;
+        }
+        Ok(())
+    }
+
+    /// Encodes the frame of a map of addresses.
+    pub(super) fn map(&mut self, map: &Map) -> Result<Unlinked, DiffError> {
+        let mut frame = Unlinked::plain(head(KIND_MAP, 0));
+        self.append(&mut frame, &[&map.emit()])?;
+        Ok(frame)
+    }
+
     fn streams(&mut self, output: u64, streams: &Streams) -> Result<Unlinked, DiffError> {
         let mut frame = Unlinked::plain(head(KIND_STREAMS, output));
-        let mut encoded_streams = Vec::new();
-        for stream in [
-            &streams.recipe,
+        let all = [
+            streams.recipe.as_slice(),
+            &streams.modes,
             &streams.control,
             &streams.add,
             &streams.extra,
-        ] {
+        ];
+        self.append(&mut frame, &all)?;
+        Ok(frame)
+    }
+
+    /// Appends the heads of `streams`, and then the streams.
+    fn append(&mut self, frame: &mut Unlinked, streams: &[&[u8]]) -> Result<(), DiffError> {
+        let mut encoded_streams = Vec::new();
+        for stream in streams {
             let packed = self.compressor.stream(stream)?;
             frame.body.push(packed.codec);
             varint::put(&mut frame.body, wide(packed.bytes.len()));
@@ -114,7 +190,7 @@ impl Encoder {
             encoded_streams.extend_from_slice(&packed.bytes);
         }
         frame.body.append(&mut encoded_streams);
-        Ok(frame)
+        Ok(())
     }
 }
 
@@ -138,9 +214,16 @@ pub(super) fn zero(output: u64) -> Unlinked {
 #[derive(Default)]
 struct Streams {
     recipe: Vec<u8>,
+    modes: Vec<u8>,
     control: Vec<u8>,
     add: Vec<u8>,
     extra: Vec<u8>,
+    /// The decoded bytes as they are in the old image, zero where nothing is copied.
+    copied: Vec<u8>,
+    /// What is copied, in order.
+    parts: Vec<Part>,
+    /// What the control stream says.
+    entries: Vec<Entry>,
 }
 
 impl Streams {
@@ -158,6 +241,23 @@ impl Streams {
                 .add
                 .extend(change.map(|(new, old)| new.wrapping_sub(*old)));
             streams.extra.extend_from_slice(literal);
+            if images.model.is_some() {
+                let mut to = streams.copied.len();
+                places.each(entry.old_offset, entry.copy, |from, old, length| {
+                    streams.parts.push(Part {
+                        to,
+                        length,
+                        from: wide(from),
+                        old,
+                        new: new_offset.saturating_add(old.saturating_sub(entry.old_offset)),
+                    });
+                    to = to.saturating_add(length);
+                });
+                let old = from.get(..entry.copy).unwrap_or_default();
+                streams.copied.extend_from_slice(old);
+                let end = streams.copied.len().saturating_add(entry.extra);
+                streams.copied.resize(end, 0);
+            }
             places.copy(&mut control, entry.old_offset, entry.copy);
             match control.last_mut() {
                 Some(last) => last.extra = last.extra.saturating_add(wide(entry.extra)),
@@ -169,6 +269,7 @@ impl Streams {
             }
         }
         streams.control = control::emit(&control);
+        streams.entries = control;
         let listed: Vec<Source> = sources.iter().filter_map(|part| source(part)).collect();
         streams.recipe = recipe::emit(&listed, &piece.segments);
         streams
@@ -206,12 +307,11 @@ impl<'a> Places<'a> {
         }
     }
 
-    /// Appends the entries that copy `length` bytes from `from` on of the old space: one for each part of it, but
-    /// that parts which lie behind each other for the frame as well need only one.
-    fn copy(&self, entries: &mut Vec<Entry>, mut from: usize, length: usize) {
+    /// Calls `piece` with each part of the `length` bytes from `from` on of the old space: where it is for the frame, where in the
+    /// old space, and its length.
+    fn each(&self, mut from: usize, length: usize, mut piece: impl FnMut(usize, usize, usize)) {
         let end = from.saturating_add(length);
         let mut index = part_of(self.parts, from);
-        let mut fresh = true;
         while let Some(part) = self.parts.get(index).filter(|_| from < end) {
             let inside = from.saturating_sub(part.start);
             let length = part
@@ -227,8 +327,18 @@ impl<'a> Places<'a> {
                     .and_then(|at| self.sources.get(at))
                     .map_or(0, |source| source.1),
             };
-            let old_offset = wide(start.saturating_add(inside));
-            let length = wide(length);
+            piece(start.saturating_add(inside), from, length);
+            from = part.start.saturating_add(part.length);
+            index = index.saturating_add(1);
+        }
+    }
+
+    /// Appends the entries that copy `length` bytes from `from` on of the old space: one for each part of it, but
+    /// that parts which lie behind each other for the frame as well need only one.
+    fn copy(&self, entries: &mut Vec<Entry>, from: usize, length: usize) {
+        let mut fresh = true;
+        self.each(from, length, |at, _, length| {
+            let (old_offset, length) = (wide(at), wide(length));
             match entries.last_mut() {
                 Some(last) if !fresh && last.old_offset.saturating_add(last.copy) == old_offset => {
                     last.copy = last.copy.saturating_add(length);
@@ -240,9 +350,7 @@ impl<'a> Places<'a> {
                 }),
             }
             fresh = false;
-            from = part.start.saturating_add(part.length);
-            index = index.saturating_add(1);
-        }
+        });
     }
 }
 

@@ -8,6 +8,7 @@
 //! The same inputs and options give the same bytes, whatever the number of threads: work is cut by fixed
 //! sizes, never by the number of workers. Threads are those of the rayon pool that the call runs in.
 
+mod addresses;
 mod container;
 mod encode;
 mod error;
@@ -65,12 +66,19 @@ pub fn diff(
         },
     );
     let (old_space, new_space, ops) = prepared?;
+    let model = if options.predict {
+        let (old, new) = (&old_space.bytes, &new_space.bytes);
+        addresses::Model::of(old, new, &ops, options.frame_output)
+    } else {
+        None
+    };
     let plan = plan::plan(&old_space, &new_space, &ops, options.frame_output);
     let images = encode::Images {
         image: new,
         old_length: old.len(),
         old: &old_space,
         new: &new_space,
+        model: model.as_ref(),
     };
     let counter = Counter::new(DiffStage::Compress, new.len(), progress);
     let frames = plan
@@ -85,8 +93,14 @@ pub fn diff(
             },
         )
         .collect::<Result<Vec<_>, _>>()?;
+    let mut frames: Vec<_> = frames.into_iter().flatten().collect();
+    let predicts = frames.iter().any(|frame| frame.predicts);
+    if let Some(model) = model.filter(|_| predicts) {
+        let map = Encoder::new(options)?.map(&model.map)?;
+        frames.insert(0, map);
+    }
     seal::seal(
-        frames.into_iter().flatten().collect::<Vec<_>>(),
+        frames,
         Images {
             old: Some(ids.0),
             new: ids.1,

@@ -49,6 +49,8 @@ pub(super) struct Unlinked {
     pub(super) body: Vec<u8>,
     /// What a reader needs for it.
     pub(super) codecs: Codecs,
+    /// Whether it needs a map of addresses.
+    pub(super) predicts: bool,
 }
 
 impl Unlinked {
@@ -57,6 +59,7 @@ impl Unlinked {
         Self {
             body,
             codecs: Codecs::STORED,
+            predicts: false,
         }
     }
 }
@@ -67,6 +70,8 @@ pub(super) trait Bodies {
     fn count(&self) -> usize;
     /// What a reader needs for all of them.
     fn codecs(&self) -> Codecs;
+    /// Whether the first of them is a map of addresses.
+    fn predicts(&self) -> bool;
     /// The bytes of one of them.
     fn body(&mut self, index: usize) -> Result<Cow<'_, [u8]>, DiffError>;
 }
@@ -79,6 +84,10 @@ impl Bodies for Vec<Unlinked> {
     fn codecs(&self) -> Codecs {
         let codecs = self.iter().map(|frame| frame.codecs);
         codecs.fold(Codecs::STORED, Codecs::with)
+    }
+
+    fn predicts(&self) -> bool {
+        self.iter().any(|frame| frame.predicts)
     }
 
     fn body(&mut self, index: usize) -> Result<Cow<'_, [u8]>, DiffError> {
@@ -110,6 +119,7 @@ pub(super) fn seal(
     let header = Header {
         codecs: frames.codecs(),
         frame_output: options.frame_output,
+        predicts: frames.predicts(),
         frames: count,
         payload_length: length,
         old: images.old,

@@ -52,6 +52,11 @@ impl Bodies for Spooled<'_> {
         self.codecs
     }
 
+    /// A full payload copies nothing.
+    fn predicts(&self) -> bool {
+        false
+    }
+
     fn body(&mut self, index: usize) -> Result<Cow<'_, [u8]>, DiffError> {
         let (begin, length) = self.places.get(index).copied().ok_or(DiffError::TooLong)?;
         let length = usize::try_from(length).map_err(|_| DiffError::TooLong)?;

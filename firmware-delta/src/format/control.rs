@@ -122,12 +122,9 @@ pub(crate) fn emit(entries: &[Entry]) -> Vec<u8> {
     bytes
 }
 
+/// `moves` reaches to the end, the other columns are bounded by it: a position to look at.
 fn number(bytes: &mut &[u8], total: usize) -> Fault<u64> {
-    let left = bytes.len();
-    varint::take(bytes).ok_or_else(|| FrameFault::Number {
-        // `moves` reaches to the end, the other columns are bounded by it: a position to look at.
-        at: u64::try_from(total.saturating_sub(left)).unwrap_or(u64::MAX),
-    })
+    varint::number(bytes, total, "control stream")
 }
 
 /// Steps over `count` numbers. Ends at the end of the bytes, however large `count` is.

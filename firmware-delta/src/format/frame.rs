@@ -17,15 +17,18 @@ pub(crate) const FRAME_HEAD_LEN: usize = Link::LEN + 1 + 1;
 pub(crate) const KIND_ZERO: u8 = 0;
 pub(crate) const KIND_COPY: u8 = 1;
 pub(crate) const KIND_STREAMS: u8 = 2;
+pub(crate) const KIND_MAP: u8 = 3;
 
 /// The streams of a decoded frame, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StreamKind {
     /// Which blocks of the old image to unpack, and what of the output is packed again, copied or zero.
     Recipe,
+    /// How copied bytes are read to predict addresses in them.
+    Modes,
     /// Which pieces to copy and how many literal bytes follow each.
     Control,
-    /// What to add, byte by byte and modulo 256, to the copied pieces.
+    /// What to add, byte by byte and modulo 256, to the copied pieces as they are predicted.
     Add,
     /// Literal bytes.
     Extra,
@@ -33,11 +36,18 @@ pub enum StreamKind {
 
 impl StreamKind {
     /// All of them, in the order in which a frame has them.
-    pub const ALL: [Self; 4] = [Self::Recipe, Self::Control, Self::Add, Self::Extra];
+    pub const ALL: [Self; 5] = [
+        Self::Recipe,
+        Self::Modes,
+        Self::Control,
+        Self::Add,
+        Self::Extra,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Recipe => "recipe",
+            Self::Modes => "modes",
             Self::Control => "control",
             Self::Add => "add",
             Self::Extra => "extra",
@@ -55,7 +65,7 @@ impl fmt::Display for StreamKind {
 #[derive(Debug)]
 pub(crate) struct Frame<'a> {
     pub(crate) next: Link,
-    /// Bytes of new image, at least 1.
+    /// Bytes of new image, at least 1; 0 of a map.
     pub(crate) output: u64,
     pub(crate) body: Body<'a>,
 }
@@ -68,11 +78,14 @@ pub(crate) enum Body<'a> {
     Copy { old_offset: u64 },
     /// Pieces of the old image with changes, and literal bytes.
     Streams(Streams<'a>),
+    /// The map of addresses, for the frames behind it.
+    Map(Stream<'a>),
 }
 
 #[derive(Debug)]
 pub(crate) struct Streams<'a> {
     pub(crate) recipe: Stream<'a>,
+    pub(crate) modes: Stream<'a>,
     pub(crate) control: Stream<'a>,
     pub(crate) add: Stream<'a>,
     pub(crate) extra: Stream<'a>,
@@ -101,8 +114,11 @@ impl<'a> Frame<'a> {
         };
         let kind = at.u8("kind")?;
         let output = at.number("output length")?;
-        let most = left.min(MAX_RUN_OUTPUT);
-        if output == 0 || output > most {
+        let most = match kind {
+            KIND_MAP => 0,
+            _ => left.min(MAX_RUN_OUTPUT),
+        };
+        if (output == 0) != (kind == KIND_MAP) || output > most {
             return Err(FrameFault::Length {
                 field: "output length",
                 expected: most,
@@ -115,6 +131,7 @@ impl<'a> Frame<'a> {
                 old_offset: at.number("old offset")?,
             },
             KIND_STREAMS => Body::Streams(Streams::parse(&mut at, output, frame_output)?),
+            KIND_MAP => Body::Map(map(&mut at, frame_output)?),
             found => return Err(FrameFault::Kind { found }),
         };
         match at.rest().len() {
@@ -127,9 +144,24 @@ impl<'a> Frame<'a> {
     }
 }
 
+/// The one stream of a map, which decodes to no more than another frame may.
+fn map<'a>(at: &mut Bytes<'a>, frame_output: u32) -> Fault<Stream<'a>> {
+    let head = StreamHead::parse(at)?;
+    let found = head.decoded_length;
+    if found > frame_output.into() {
+        return Err(FrameFault::Length {
+            field: "decoded length of the map",
+            expected: frame_output.into(),
+            found,
+        });
+    }
+    head.stream(at, "map")
+}
+
 impl<'a> Streams<'a> {
     fn parse(at: &mut Bytes<'a>, output: u64, frame_output: u32) -> Fault<Self> {
         let recipe = StreamHead::parse(at)?;
+        let modes = StreamHead::parse(at)?;
         let control = StreamHead::parse(at)?;
         let add = StreamHead::parse(at)?;
         let extra = StreamHead::parse(at)?;
@@ -141,6 +173,11 @@ impl<'a> Streams<'a> {
                 "decoded length of the recipe",
                 max_recipe_bytes(frame_output).into(),
                 recipe.decoded_length,
+            ),
+            (
+                "decoded length of the modes",
+                max_recipe_bytes(frame_output).into(),
+                modes.decoded_length,
             ),
             (
                 "decoded length of the control stream",
@@ -170,10 +207,11 @@ impl<'a> Streams<'a> {
             });
         }
         Ok(Self {
-            recipe: recipe.stream(at, StreamKind::Recipe)?,
-            control: control.stream(at, StreamKind::Control)?,
-            add: add.stream(at, StreamKind::Add)?,
-            extra: extra.stream(at, StreamKind::Extra)?,
+            recipe: recipe.stream(at, StreamKind::Recipe.name())?,
+            modes: modes.stream(at, StreamKind::Modes.name())?,
+            control: control.stream(at, StreamKind::Control.name())?,
+            add: add.stream(at, StreamKind::Add.name())?,
+            extra: extra.stream(at, StreamKind::Extra.name())?,
             // Lossless: it was compared with the frame output.
             unpacked: u32::try_from(sum).unwrap_or(u32::MAX),
         })
@@ -222,10 +260,10 @@ impl StreamHead {
         })
     }
 
-    fn stream<'a>(self, at: &mut Bytes<'a>, kind: StreamKind) -> Fault<Stream<'a>> {
+    fn stream<'a>(self, at: &mut Bytes<'a>, name: &'static str) -> Fault<Stream<'a>> {
         // What does not fit usize does not fit what is left of the frame either.
         let length = usize::try_from(self.encoded_length).unwrap_or(usize::MAX);
-        let encoded = at.take(kind.name(), length)?;
+        let encoded = at.take(name, length)?;
         Ok(Stream {
             codec: self.codec,
             // Every caller has bounded it by a 32-bit number.

@@ -17,10 +17,13 @@ pub const HEADER_LEN: usize = 192;
 pub const MAGIC: [u8; 8] = *b"\x89FWPAY\r\n";
 
 /// Format version that this crate reads and writes.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 
 /// Version of container recipes.
 const RECIPE: u16 = 1;
+
+/// Version of the prediction of addresses.
+const PREDICTION: u16 = 1;
 
 /// What packs a block has to be the library that the publisher tried it with, or one that is known to compress to the
 /// same bytes: these numbers change whenever the bytes do. Zstandard's is its version (1.5.7): they differ often.
@@ -124,7 +127,9 @@ pub struct Header {
     pub codecs: Codecs,
     /// Most bytes of new image per decoded frame.
     pub frame_output: u32,
-    /// Number of frames behind the header.
+    /// Whether the first frame is a map of addresses, by which others predict.
+    pub predicts: bool,
+    /// Number of frames behind the header, the map included.
     pub frames: u64,
     /// Length of the whole payload in bytes, the header included.
     pub payload_length: u64,
@@ -190,7 +195,7 @@ impl Header {
             &MAGIC,
             &VERSION.to_le_bytes(),
             &[u8::from(self.old.is_some()), 0],
-            &[0; 2], // prediction model: none yet
+            &if self.predicts { PREDICTION } else { 0 }.to_le_bytes(),
             &recipe.to_le_bytes(),
             &[0; 4], // flags: none yet
             &self.codecs.0.to_le_bytes(),
@@ -277,7 +282,7 @@ impl Fields {
             return Err(PatchError::NotAPayload { found: self.magic });
         }
         known("format", self.version, VERSION)?;
-        known("prediction model", self.prediction, 0)?;
+        known("prediction model", self.prediction, PREDICTION)?;
         known("container recipe", self.recipe, RECIPE)?;
         if self.codecs & !Codecs::KNOWN.0 != 0 {
             let known = Codecs::KNOWN.0;
@@ -305,6 +310,7 @@ impl Fields {
         Ok(Header {
             codecs: Codecs(self.codecs),
             frame_output: self.frame_output,
+            predicts: self.prediction == PREDICTION,
             frames: self.frames,
             payload_length: self.payload_length,
             old,
@@ -320,7 +326,7 @@ impl Fields {
         };
         let empty = self.new.length == 0;
         let longest = max_frame_bytes(self.frame_output);
-        let rules: [(bool, &'static str, &'static str, u64); 13] = [
+        let rules: [(bool, &'static str, &'static str, u64); 14] = [
             (
                 (self.recipe == RECIPE) == (self.packers != [0; 3]),
                 "container recipe",
@@ -330,7 +336,7 @@ impl Fields {
             (
                 self.version == VERSION,
                 "format version",
-                "2",
+                "3",
                 self.version.into(),
             ),
             (
@@ -370,11 +376,20 @@ impl Fields {
                 "below 2^63",
                 self.new.length,
             ),
-            // Every frame yields at least one byte, and no frame is needed for none.
             (
-                (self.frames == 0) == empty && self.frames <= self.new.length,
+                self.prediction == 0 || (self.kind == 1 && !empty),
+                "prediction model of a full payload or an empty image",
+                "0",
+                self.prediction.into(),
+            ),
+            // Every frame but a map yields at least one byte, and no frame is needed for none.
+            (
+                match self.frames.checked_sub(self.prediction.into()) {
+                    Some(yielding) => (yielding == 0) == empty && yielding <= self.new.length,
+                    None => false,
+                },
                 "number of frames",
-                "at least 1 and at most the new length, or 0 for an empty image",
+                "at least 1 and at most the new length, beside a map, or 0 for an empty image",
                 self.frames,
             ),
             (

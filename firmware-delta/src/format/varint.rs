@@ -1,6 +1,9 @@
 //! Numbers of the control stream: little-endian base 128, the high bit says that more follows, always
 //! in the shortest form, so that a control stream can be written in one way only.
 
+use crate::error::FrameFault;
+use crate::format::frame::Fault;
+
 /// Most bytes that a 64-bit number takes up.
 const LONGEST: usize = 10;
 
@@ -25,6 +28,15 @@ pub(crate) fn take(bytes: &mut &[u8]) -> Option<u64> {
         shift = shift.checked_add(7)?;
     }
     None
+}
+
+/// Takes a number off the front of `bytes`, what is left of `total` bytes of `part`.
+pub(crate) fn number(bytes: &mut &[u8], total: usize, part: &'static str) -> Fault<u64> {
+    let left = bytes.len();
+    take(bytes).ok_or_else(|| FrameFault::Number {
+        part,
+        at: u64::try_from(total.saturating_sub(left)).unwrap_or(u64::MAX),
+    })
 }
 
 /// Appends `value` to `to`.

@@ -57,7 +57,7 @@ impl Forge {
             sha256: [0; 32],
         });
         let mut header = Vec::new();
-        header.extend(b"\x89FWPAY\r\n\x02\x00");
+        header.extend(b"\x89FWPAY\r\n\x03\x00");
         header.extend([u8::from(self.old.is_some()), 0]);
         header.extend([0; 8]);
         header.extend(self.codecs.to_le_bytes());
@@ -119,12 +119,28 @@ pub(crate) fn stored(bytes: &[u8]) -> Stream {
     }
 }
 
-/// A frame without a recipe.
+/// A frame without a recipe and modes.
 pub(crate) fn streams(output: u64, [control, add, extra]: [Stream; 3]) -> Vec<u8> {
-    recipe_frame(output, &[stored(&[]), control, add, extra])
+    whole_frame(output, &[stored(&[]), stored(&[]), control, add, extra])
 }
 
+/// A frame without modes.
 pub(crate) fn recipe_frame(output: u64, streams: &[Stream; 4]) -> Vec<u8> {
+    let [recipe, control, add, extra] = streams.clone();
+    whole_frame(output, &[recipe, stored(&[]), control, add, extra])
+}
+
+/// A map of addresses.
+pub(crate) fn map(map: &[u8]) -> Vec<u8> {
+    [&[3, 0, 0][..], &varint(map.len() as u64), map].concat()
+}
+
+/// A signed number.
+pub(crate) fn signed(value: i64) -> Vec<u8> {
+    varint(((value as u64) << 1) ^ (value >> 63) as u64)
+}
+
+pub(crate) fn whole_frame(output: u64, streams: &[Stream; 5]) -> Vec<u8> {
     let mut body = [vec![2], varint(output)].concat();
     for stream in streams {
         body.push(stream.codec);
@@ -156,9 +172,8 @@ pub(crate) fn control(entries: &[(u64, u64, i64)]) -> Vec<u8> {
     entries
         .iter()
         .for_each(|entry| bytes.extend(varint(entry.1)));
-    let fold = |value: i64| ((value as u64) << 1) ^ (value >> 63) as u64;
     entries
         .iter()
-        .for_each(|entry| bytes.extend(varint(fold(entry.2))));
+        .for_each(|entry| bytes.extend(signed(entry.2)));
     bytes
 }

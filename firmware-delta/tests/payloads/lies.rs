@@ -82,7 +82,7 @@ fn lying_control_streams() {
 #[test]
 fn lying_frames() {
     let good = || frame(&control(&[(4, 2, 5)]), &[0; 4], b"xy");
-    // Kind, output; codec and length of the recipe, control, add and extra streams; then these.
+    // Kind, output; codec and length of the recipe, modes, control, add and extra streams; then these.
     let with = |at: usize, bytes: &[u8]| {
         let mut body = good();
         body.splice(at..=at, bytes.iter().copied());
@@ -90,7 +90,7 @@ fn lying_frames() {
     };
     let max = varint(u64::MAX);
     let cases: Vec<(&str, Vec<u8>)> = vec![
-        ("unknown kind", with(0, &[3])),
+        ("unknown kind", with(0, &[4])),
         ("no output", zero(0)),
         ("more output than is left", zero(13)),
         ("output of 64 bits", zero(u64::MAX)),
@@ -101,18 +101,19 @@ fn lying_frames() {
         ("copy frame cut off", vec![1, 6]),
         ("nothing behind the link", vec![]),
         ("only a kind", vec![2]),
-        ("unknown codec", with(4, &[3, 4, 5])),
-        ("codec far out", with(4, &[255, 4, 5])),
-        ("stored stream too long", with(5, &varint(1 << 31))),
-        ("stored stream too short", with(5, &[1])),
-        ("compressed to more than it is", with(4, &[1, 4])),
+        ("unknown codec", with(6, &[3, 4, 5])),
+        ("codec far out", with(6, &[255, 4, 5])),
+        ("stored stream too long", with(7, &varint(1 << 31))),
+        ("stored stream too short", with(7, &[1])),
+        ("compressed to more than it is", with(6, &[1, 4])),
         ("huge recipe", [&[2, 6, 1, 1][..], &max].concat()),
         (
             "huge control stream",
-            with(4, &[&[1, 1][..], &max].concat()),
+            with(6, &[&[1, 1][..], &max].concat()),
         ),
-        ("huge add stream", with(6, &[&[1, 1][..], &max].concat())),
-        ("huge extra stream", with(8, &[&[1, 1][..], &max].concat())),
+        ("huge modes", with(4, &[&[1, 1][..], &max].concat())),
+        ("huge add stream", with(8, &[&[1, 1][..], &max].concat())),
+        ("huge extra stream", with(10, &[&[1, 1][..], &max].concat())),
         ("bytes left over", [good(), vec![0]].concat()),
     ];
     for (name, body) in cases {
@@ -259,16 +260,17 @@ fn counts_and_lengths_have_to_end_together() {
 #[test]
 fn lying_headers() {
     let two = 2_u16.to_le_bytes().to_vec();
-    let three = 3_u16.to_le_bytes().to_vec();
+    let four = 4_u16.to_le_bytes().to_vec();
     let cases: Vec<(&str, usize, Vec<u8>)> = vec![
         ("magic", 0, vec![0]),
-        ("version above", 8, three),
+        ("version above", 8, four),
         ("version below", 8, vec![1, 0]),
         ("version 0", 8, vec![0, 0]),
         ("kind", 10, vec![2]),
         ("reserved", 11, vec![1]),
         ("prediction model", 12, two.clone()),
         ("container recipe", 14, two),
+        ("a map that is not there", 12, vec![1, 0]),
         ("flags", 16, vec![0, 0, 0, 1]),
         ("codecs", 20, vec![0, 8]),
         ("recipes without packers", 14, vec![1, 0]),
@@ -294,8 +296,8 @@ fn lying_headers() {
                 "version above",
                 PatchError::UnsupportedVersion {
                     part: "format",
-                    needed: 3,
-                    known: 2,
+                    needed: 4,
+                    known: 3,
                 },
             ) => {}
             (
@@ -303,7 +305,7 @@ fn lying_headers() {
                 PatchError::UnsupportedVersion {
                     part,
                     needed: 2,
-                    known: 0 | 1,
+                    known: 1,
                 },
             ) if part == name => {}
             (
@@ -320,6 +322,13 @@ fn lying_headers() {
                 },
             ) => {}
             ("old length", PatchError::HeaderField { .. } | PatchError::WrongImage { .. }) => {}
+            (
+                "a map that is not there",
+                PatchError::Frame {
+                    frame: 0,
+                    fault: FrameFault::Map { is_map: false },
+                },
+            ) => {}
             (_, PatchError::HeaderField { .. }) => {}
             (_, other) => panic!("{name}: {other}"),
         }

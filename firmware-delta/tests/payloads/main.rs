@@ -11,6 +11,7 @@
 mod containers;
 mod forge;
 mod lies;
+mod prediction;
 mod resume;
 mod round_trip;
 mod support;

@@ -111,9 +111,9 @@ fn damaged_checkpoints_are_refused() {
     assert!(applier.checkpoint().is_none());
     applier.push(&payload[..200], &mut Vec::new()).unwrap();
     let stored = applier.checkpoint().unwrap().to_bytes();
-    assert_eq!(stored.len(), CHECKPOINT_LEN);
+    assert_eq!((stored.len(), CHECKPOINT_LEN), (324, 324));
     for bit in 0..stored.len() * 8 {
-        let mut changed = stored;
+        let mut changed = stored.clone();
         changed[bit / 8] ^= 1 << (bit % 8);
         let error = Checkpoint::from_bytes(&changed).unwrap_err();
         assert!(

@@ -1,6 +1,6 @@
 //! Arbitrary frames under a right chain: what a broken or evil publisher's tool could sign.
 //!
-//! Input: a byte of flags (1 a delta, 2 small pieces, 4 large frames, 24 which old image), then for each frame a 16-bit
+//! Input: a byte of flags (1 a delta, 2 small pieces, 4 large frames, 24 which old image, 32 a map in front), then for each frame a 16-bit
 //! little-endian length and so many bytes of what comes behind the frame's link. Links, header and digest are made to fit, and the new image is declared as long as the
 //! frames say, so that the fuzzer gets to the frames.
 use std::io::Write;
@@ -128,6 +128,7 @@ fn payload(
     let length = HEADER_LEN + frames.iter().map(Vec::len).sum::<usize>();
     let header = Header {
         codecs: Codecs::KNOWN,
+        predicts: flags & 32 != 0,
         frame_output: if flags & 4 != 0 { 1 << 20 } else { 4096 },
         frames: frames.len() as u64,
         payload_length: length as u64,

@@ -30,6 +30,12 @@ pub(super) fn parts(summary: &Summary) -> Value {
     let cost = summary.cost();
     json!({
         "streams": streams,
+        "map": summary.map().map(|(pieces, map)| json!({
+            "pieces": pieces,
+            "bytes": map.encoded,
+            "decoded": map.decoded,
+        })),
+        "predicted": summary.predicted(),
         "overhead": summary.overhead(),
         "image": {
             "unchanged": segments.copied,
@@ -47,6 +53,7 @@ pub(super) fn table(summary: &Summary) -> Vec<String> {
     let segments = summary.segments();
     let about = |kind| match kind {
         StreamKind::Recipe => "what is unpacked, packed, copied",
+        StreamKind::Modes => "how addresses are read",
         StreamKind::Control => "what is copied and changed",
         StreamKind::Add => "the changes",
         StreamKind::Extra => "new bytes",
@@ -57,6 +64,7 @@ pub(super) fn table(summary: &Summary) -> Vec<String> {
             let stream = summary.stream(kind);
             let name = match kind {
                 StreamKind::Recipe => "recipe",
+                StreamKind::Modes => "modes",
                 StreamKind::Control => "control",
                 StreamKind::Add => "add",
                 StreamKind::Extra => "extra",
@@ -65,6 +73,10 @@ pub(super) fn table(summary: &Summary) -> Vec<String> {
             Row(name, stream.encoded, note)
         })
         .collect();
+    if let Some((pieces, map)) = summary.map() {
+        let note = format!("what moved where, {pieces} pieces");
+        payload.push(Row("map", map.encoded, note));
+    }
     payload.push(Row(
         "chain",
         summary.overhead(),
@@ -81,6 +93,24 @@ pub(super) fn table(summary: &Summary) -> Vec<String> {
     lines.extend(bars(&payload));
     lines.extend([String::new(), "the new image".to_owned()]);
     lines.extend(bars(&image));
+    let predicted = summary.predicted();
+    if summary.header.predicts {
+        let names = [
+            "as they are",
+            "arm64",
+            "x86-64",
+            "distances",
+            "pointers",
+            "short pointers",
+        ];
+        let rows: Vec<Row> = names
+            .into_iter()
+            .zip(predicted)
+            .map(|(name, count)| Row(name, count, String::new()))
+            .collect();
+        lines.extend([String::new(), "how decoded bytes are read".to_owned()]);
+        lines.extend(bars(&rows));
+    }
     let cost = summary.cost();
     let (seconds, tenths) = (
         cost.milliseconds.checked_div(1000).unwrap_or(0),
