@@ -115,6 +115,14 @@ impl Enrolling {
         self.issue(&Leaf::FactoryDevice(device), made)
     }
 
+    /// What `device-pki issue-device` makes.
+    pub(crate) fn device(&self, serial: &str) -> Identity {
+        let device = Device {
+            serial: serial.to_owned(),
+        };
+        self.issue(&Leaf::Device(device), self.now)
+    }
+
     pub(crate) fn operator(&self, name: &str) -> Identity {
         let operator = Operator {
             name: name.to_owned(),

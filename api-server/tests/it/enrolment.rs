@@ -301,6 +301,20 @@ async fn a_renewal_is_with_a_new_key() {
     );
 }
 
+/// `device-pki issue-device` may have made the first one; whoever has the CA's key may make more.
+#[tokio::test]
+async fn a_certificate_from_elsewhere_renews_until_there_is_one_from_here() {
+    let world = Enrolling::new("").await;
+    world.allow("SN-1");
+    let by_hand = || world.device("SN-1");
+    assert_eq!(world.renew_by(&by_hand()).await.0.status, 200);
+    let answer = world.renew_by(&by_hand()).await.0;
+    assert_eq!(answer.status, 403);
+    let said = answer.json()["detail"].to_string();
+    assert!(said.contains("not in force any more"), "{said}");
+    assert_eq!(world.store().issued("SN-1").unwrap().len(), 1);
+}
+
 #[tokio::test]
 async fn a_person_approves_where_the_configuration_says_so() {
     let world = Enrolling::new("manual").await;

@@ -153,7 +153,15 @@ async fn swap(
                 Some(identity) => (Way::Renewal(identity), identity.device()),
                 None => (Way::First, means.urn.clone()),
             };
-            let (leaf, issuers) = ca.certify(way, &key).await?;
+            let (leaf, issuers) = match ca.certify(way, &key).await {
+                // It is refused before this device knows why, and the identity from the factory may not be.
+                Err(Error::Transport(TransportError::NotAccepted { .. }))
+                    if usable.is_some() && means.first =>
+                {
+                    ca.certify(Way::First, &key).await?
+                }
+                certified => certified?,
+            };
             let identity = enrolment::accept(leaf, &issuers, key, means.anchor, urn.as_ref(), now)
                 .map_err(|source| Error::Enrolment(EnrolmentError::Certificate { source }))?;
             if identity

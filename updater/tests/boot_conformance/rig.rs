@@ -216,7 +216,7 @@ impl Rig {
         match self.kind {
             Kind::Simulated => vec![
                 file("torn", "boot.json", Some("{"), "EOF"),
-                file("gone", "boot.json", None, "not there"),
+                file("gone", "boot.json", None, "No such file"),
             ],
             Kind::UBoot => vec![
                 file(

@@ -386,10 +386,18 @@ fn refusal(db: &Transaction<'_>, ask: &Ask) -> Result<Option<Refusal>, Failed> {
         Some((_, true)) => {}
     }
     if let Proof::Current(shown) = &ask.proof {
+        let shown = shown.to_string();
         let revoked = db
             .prepare_cached("SELECT 1 FROM revocations WHERE serial = ?1")?
-            .exists([shown.to_string()])?;
-        if revoked {
+            .exists([&shown])?;
+        // What others of this CA have certified is taken as long as there is nothing from here: then a stranger is a forgery.
+        let stranger = db
+            .prepare_cached(
+                "SELECT 1 FROM certificates WHERE device = ?1
+                    AND NOT EXISTS (SELECT 1 FROM certificates WHERE device = ?1 AND serial = ?2)",
+            )?
+            .exists([&ask.device, &shown])?;
+        if revoked || stranger {
             return Ok(Some(Refusal::NotCurrent));
         }
     }
