@@ -10,6 +10,7 @@
     clippy::indexing_slicing,
     clippy::as_conversions,
     clippy::print_stdout,
+    clippy::result_large_err,
     reason = "tests"
 )]
 
