@@ -20,8 +20,10 @@ fn main() {
     if let Ok(folder) = var("CARGO_MANIFEST_DIR") {
         println!("cargo::rustc-link-arg-bins=-Wl,-T,{folder}/device.ld");
     }
-    // Functions that came out alike are kept once: 54 KB less. The linker that Rust brings for this target can do so, others may not.
+    // Functions that came out alike are kept once: 54 KB less. The linker that Rust brings for this target can do so; others may
+    // not, and some (mold) read no linker scripts, so it is asked for even where a person's own configuration names another.
     if is("TARGET", "x86_64-unknown-linux-gnu") {
+        println!("cargo::rustc-link-arg-bins=-fuse-ld=lld");
         println!("cargo::rustc-link-arg-bins=-Wl,--icf=all,-O2");
     }
     if var("UPDATER_OLD_LIBC").is_err() {
