@@ -1,10 +1,10 @@
 //! Applies a payload that comes in pieces of any size: push bytes in, new image out.
 
+mod copies;
 mod output;
 mod progress;
 mod sources;
 mod state;
-mod window;
 
 use std::io::{Read, Write};
 

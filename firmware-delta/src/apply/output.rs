@@ -2,8 +2,8 @@
 
 use std::io::Write;
 
+use crate::apply::copies::{Copies, Pending};
 use crate::apply::sources::Sources;
-use crate::apply::window::Window;
 use crate::blocks::Packer;
 use crate::codec::Decoder;
 use crate::digest::Running;
@@ -29,7 +29,7 @@ pub(super) struct Output {
     packed: Vec<u8>,
     /// Where pieces go through that stay as they are.
     piece: Vec<u8>,
-    window: Window,
+    copies: Copies,
     sources: Sources,
     packer: Packer,
     /// By which addresses are predicted.
@@ -52,7 +52,7 @@ impl Output {
             image,
             packed,
             piece,
-            window: Window::new(),
+            copies: Copies::default(),
             sources: Sources::default(),
             packer: Packer::default(),
             map: Map::default(),
@@ -153,6 +153,7 @@ impl Output {
         let malformed = |fault| PatchError::frame(index, fault);
         let mut add = self.add.len();
         let mut extra = self.extra.as_slice();
+        self.copies.begin();
         self.sources.begin(recipe.sources());
         let end = old.length();
         let space = end.saturating_add(self.sources.length());
@@ -164,24 +165,32 @@ impl Output {
             add = left;
             let literal =
                 split(&mut extra, entry.extra, "literals of a frame").map_err(malformed)?;
-            let from = self.image.len();
-            let behind = from.saturating_add(copy);
+            let to = self.image.len();
+            let behind = to.saturating_add(copy);
             self.image.resize(behind, 0);
-            // The part in the old image is read at once, the part in blocks is put down.
-            let inside = usize::try_from(end.saturating_sub(entry.old_offset));
-            let to = from.saturating_add(inside.unwrap_or(usize::MAX).min(copy));
-            let copied = self.image.get_mut(from..to).unwrap_or_default();
-            if !copied.is_empty() {
-                self.window.read_old(old, entry.old_offset, copied)?;
-            }
             self.image.extend_from_slice(literal);
-            let block = entry.old_offset.saturating_sub(end);
-            let in_blocks = behind.saturating_sub(to);
-            if in_blocks > 0 && self.sources.put_down(block, to, in_blocks) {
+            // One part may be in the old image, another one in blocks.
+            let inside = usize::try_from(end.saturating_sub(entry.old_offset));
+            let inside = inside.unwrap_or(usize::MAX).min(copy);
+            let in_image = Pending {
+                from: entry.old_offset,
+                to,
+                length: inside,
+            };
+            if inside > 0 && self.copies.put_down(in_image) {
+                self.copies.settle(old, &mut self.image)?;
+            }
+            let in_blocks = Pending {
+                from: entry.old_offset.saturating_sub(end),
+                to: to.saturating_add(inside),
+                length: copy.saturating_sub(inside),
+            };
+            if in_blocks.length > 0 && self.sources.put_down(in_blocks) {
                 self.sources
                     .settle(index, recipe.sources(), old, &mut self.image)?;
             }
         }
+        self.copies.settle(old, &mut self.image)?;
         self.sources
             .settle(index, recipe.sources(), old, &mut self.image)?;
         for (part, found) in [("add stream", add), ("extra stream", extra.len())] {

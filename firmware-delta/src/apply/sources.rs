@@ -1,6 +1,7 @@
 //! The unpacked blocks that a frame's copies may read beside the old image. Copies go to and fro between blocks, and unpacking
 //! one costs as much as a hundred copies: so copies are put down first and then made block by block.
 
+use crate::apply::copies::Pending;
 use crate::blocks::Unpacker;
 use crate::error::{FrameFault, PatchError};
 use crate::format::recipe::Source;
@@ -8,23 +9,6 @@ use crate::old::VerifiedOld;
 
 /// Copies that are put down before blocks are unpacked for them.
 const MOST_PENDING: usize = 16 << 10;
-
-/// A copy that waits for its block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Pending {
-    /// From where, counted from the start of the first block.
-    from: u64,
-    /// To where in the frame's decoded bytes.
-    to: usize,
-    length: usize,
-}
-
-impl Pending {
-    fn end(&self) -> u64 {
-        let length = u64::try_from(self.length).unwrap_or(u64::MAX);
-        self.from.saturating_add(length)
-    }
-}
 
 /// Buffers kept from frame to frame.
 #[derive(Default)]
@@ -55,10 +39,9 @@ impl Sources {
         self.starts.last().copied().unwrap_or(0)
     }
 
-    /// Puts down that `length` bytes from `from` on have to be copied to `to`; whether it is time to
-    /// [settle](Self::settle).
-    pub(super) fn put_down(&mut self, from: u64, to: usize, length: usize) -> bool {
-        self.pending.push(Pending { from, to, length });
+    /// Puts down a copy, its place counted from the start of the first block; whether it is time to [settle](Self::settle).
+    pub(super) fn put_down(&mut self, copy: Pending) -> bool {
+        self.pending.push(copy);
         self.pending.len() >= MOST_PENDING
     }
 

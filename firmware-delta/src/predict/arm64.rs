@@ -146,31 +146,30 @@ pub(super) fn predict(piece: &mut [u8], old: u64, new: u64, map: &Map) {
     };
     let rest = piece.get_mut(start..).unwrap_or_default();
     let mut words = rest.as_chunks_mut::<4>().0;
-    // The old page that each register holds.
-    let mut pages = [None::<u64>; 32];
+    let mut pages = Pages::default();
     while let Some((first, behind)) = words.split_first_mut() {
         let word = u32::from_le_bytes(*first);
         let changed = if let Some(page) = page(word, old) {
             let completed = completion(word, behind);
             let full = page.wrapping_add(completed.map_or(0, |(_, low)| low.value));
-            set(&mut pages, word, Some(page));
+            pages.set(word, Some(page));
             map.new_address(full).and_then(|target| {
                 let pages = (target >> 12).wrapping_sub(new >> 12);
                 with_split_distance(word, signed_pages(pages))
             })
         } else if let Some(distance) = distance(word) {
             if is_call(word) {
-                pages = [None; 32];
+                pages.held = 0;
             }
             map.new_address(old.wrapping_add(distance))
                 .and_then(|target| with_distance(word, target.wrapping_sub(new)))
         } else {
             let low = low(word);
-            let page = low.as_ref().and_then(|low| held(&pages, low.register));
+            let page = low.as_ref().and_then(|low| pages.of(low.register));
             if is_call(word) {
-                pages = [None; 32];
+                pages.held = 0;
             }
-            set(&mut pages, word, None);
+            pages.set(word, None);
             low.zip(page).and_then(|(low, page)| {
                 let target = map.new_address(page.wrapping_add(low.value))?;
                 with_low(word, &low, target)
@@ -190,19 +189,31 @@ fn signed_pages(pages: u64) -> u64 {
     ((pages << 12).cast_signed() >> 12).cast_unsigned()
 }
 
-fn held(pages: &[Option<u64>; 32], register: u32) -> Option<u64> {
-    let index = usize::try_from(register & 31).ok()?;
-    pages.get(index).copied().flatten()
+/// The old page that each register holds, where its bit is set.
+#[derive(Default)]
+struct Pages {
+    held: u32,
+    pages: [u64; 32],
 }
 
-/// What the register that `word` writes to holds from now on.
-fn set(pages: &mut [Option<u64>; 32], word: u32, page: Option<u64>) {
-    let index = usize::try_from(word & 31).unwrap_or(0);
-    if let Some(held) = pages.get_mut(index) {
-        *held = page;
+impl Pages {
+    fn of(&self, register: u32) -> Option<u64> {
+        let held = self.held.wrapping_shr(register) & 1 != 0;
+        let index = usize::try_from(register & 31).ok()?;
+        self.pages.get(index).copied().filter(|_| held)
+    }
+
+    /// What the register that `word` writes to holds from now on.
+    fn set(&mut self, word: u32, page: Option<u64>) {
+        let bit = 1_u32.wrapping_shl(word & 31);
+        self.held &= !bit;
+        let index = usize::try_from(word & 31).unwrap_or(0);
+        if let (Some(page), Some(place)) = (page, self.pages.get_mut(index)) {
+            self.held |= bit;
+            *place = page;
+        }
     }
 }
-
 #[cfg(all(test, feature = "diff"))]
 mod tests {
     use super::*;

@@ -7,6 +7,7 @@
 use crate::error::FrameFault;
 use crate::format::frame::Fault;
 use crate::format::varint;
+use crate::predict::steps::Steps;
 
 /// Bytes of frame output per piece of the map: so a map takes no more memory than a frame.
 const PER_PIECE: u32 = 16;
@@ -27,6 +28,7 @@ pub(crate) struct Piece {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Map {
     pieces: Vec<Piece>,
+    steps: Steps,
     /// Where the last one ends.
     end: u64,
 }
@@ -62,7 +64,7 @@ impl Map {
         }
         let end = further(start, number(&mut rest, total)?)?;
         match rest.len() {
-            0 => Ok(Self { pieces, end }),
+            0 => Ok(Self::of(pieces, end)),
             found => Err(FrameFault::LeftOver {
                 part: "map",
                 found: u64::try_from(found).unwrap_or(u64::MAX),
@@ -73,7 +75,12 @@ impl Map {
     /// A map of pieces in order, each start once.
     #[cfg(feature = "diff")]
     pub(crate) fn new(pieces: Vec<Piece>, end: u64) -> Self {
-        Self { pieces, end }
+        Self::of(pieces, end)
+    }
+
+    fn of(pieces: Vec<Piece>, end: u64) -> Self {
+        let steps = Steps::of(&pieces);
+        Self { pieces, steps, end }
     }
 
     /// The bytes that [`Self::parse`] reads.
@@ -107,8 +114,13 @@ impl Map {
         if old >= self.end {
             return None;
         }
-        let behind = self.pieces.partition_point(|piece| piece.start <= old);
-        let piece = self.pieces.get(behind.checked_sub(1)?)?;
+        let near = self.steps.near(old);
+        let skipped = near.start;
+        let near = self.pieces.get(near)?;
+        let behind = near.partition_point(|piece| piece.start <= old);
+        let piece = self
+            .pieces
+            .get(skipped.saturating_add(behind).checked_sub(1)?)?;
         Some(old.wrapping_add(piece.shift))
     }
 }
@@ -135,10 +147,8 @@ mod tests {
             start,
             shift: shift.cast_unsigned(),
         };
-        Map {
-            pieces: [(10, 5), (20, -7), (1 << 40, 1 << 50)].map(piece).to_vec(),
-            end: 1 << 41,
-        }
+        let pieces = [(10, 5), (20, -7), (1 << 40, 1 << 50)].map(piece);
+        Map::of(pieces.to_vec(), 1 << 41)
     }
 
     #[test]
@@ -157,6 +167,37 @@ mod tests {
         ];
         for (old, new) in cases {
             assert_eq!(map.new_address(old), new, "{old}");
+        }
+    }
+
+    #[test]
+    fn steps_find_what_a_search_of_all_finds() {
+        let starts: [&[u64]; 5] = [
+            &[0],
+            &[7, 8, 9, 10, u64::MAX - 1],
+            &[0, 0, 5, 1 << 20, (1 << 20) + 1, (1 << 20) + 4096, 1 << 30],
+            &[1, 2, 4, 8, 16, 32, 64, 128, 256, 512],
+            &[1000, 2000, 3000, 4000, 5000],
+        ];
+        let many: Vec<u64> = (0..100)
+            .map(|at: u64| if at < 97 { at * at } else { at << 50 })
+            .collect();
+        let starts = starts.into_iter().chain([many.as_slice()]);
+        for starts in starts {
+            let pieces: Vec<_> = (0..)
+                .zip(starts)
+                .map(|(shift, start)| Piece {
+                    start: *start,
+                    shift,
+                })
+                .collect();
+            let map = Map::of(pieces.clone(), u64::MAX);
+            let near = |start: &u64| [start.saturating_sub(1), *start, start.saturating_add(1)];
+            for old in starts.iter().flat_map(near).filter(|old| *old < u64::MAX) {
+                let last = pieces.iter().rfind(|piece| piece.start <= old);
+                let expected = last.map(|piece| old.wrapping_add(piece.shift));
+                assert_eq!(map.new_address(old), expected, "{old} by {starts:?}");
+            }
         }
     }
 

@@ -7,6 +7,7 @@
 pub(crate) mod arm64;
 mod map;
 mod runs;
+mod steps;
 pub(crate) mod tables;
 pub(crate) mod x86;
 

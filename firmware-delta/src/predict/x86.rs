@@ -34,6 +34,15 @@ pub(crate) fn field(bytes: &[u8]) -> Option<Field> {
     }
 }
 
+/// Whether a form can begin with these two bytes.
+fn may_be(two: &[u8]) -> bool {
+    match *two {
+        [0xe8 | 0xe9 | 0x0f | 0xc5, ..] => true,
+        [_, operand, ..] => is_relative(operand),
+        _ => false,
+    }
+}
+
 /// Whether an operand byte says: relative to the instruction pointer.
 fn is_relative(operand: u8) -> bool {
     operand & 0xc7 == 5
@@ -73,6 +82,10 @@ fn two_byte(opcode: u8) -> usize {
 pub(crate) fn next(bytes: &[u8], mut from: usize) -> Option<Field> {
     loop {
         let rest = bytes.get(from..)?;
+        // Most bytes are none, which two of them tell.
+        let dull = rest.windows(2).take_while(|two| !may_be(two)).count();
+        from = from.saturating_add(dull);
+        let rest = rest.get(dull..)?;
         if rest.len() < 5 {
             return None;
         }

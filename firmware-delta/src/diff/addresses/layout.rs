@@ -27,7 +27,14 @@ pub(super) struct Region {
 
 /// The regions of a space, in order, without gaps.
 #[derive(Debug)]
-pub(super) struct Layout(Vec<Region>);
+pub(super) struct Layout {
+    regions: Vec<Region>,
+    /// No address of anything in the space is this or above.
+    end: u64,
+}
+
+/// What memory a program may take behind the end of its image, for variables that begin as zeros.
+const BEHIND: u64 = 64 << 20;
 
 /// Files begin at multiples of this address, so that a page of one is no page of another.
 const APART: u64 = 1 << 16;
@@ -46,18 +53,26 @@ impl Layout {
             base += place(space, &elf, machine, base, &mut at, &mut regions);
         }
         raw(space, at, space.len(), &mut regions);
-        Self(regions)
+        Self {
+            regions,
+            end: base + BEHIND,
+        }
+    }
+
+    /// No address of anything in the space is this or above.
+    pub(super) fn end(&self) -> u64 {
+        self.end
     }
 
     /// Whether there is anything to predict.
     pub(super) fn has_code(&self) -> bool {
-        self.0.iter().any(|region| region.code)
+        self.regions.iter().any(|region| region.code)
     }
 
     /// The region that the byte at `at` is in.
     pub(super) fn region(&self, at: usize) -> Option<Region> {
-        let index = self.0.partition_point(|region| region.end <= at);
-        self.0.get(index).copied()
+        let index = self.regions.partition_point(|region| region.end <= at);
+        self.regions.get(index).copied()
     }
 }
 

@@ -47,6 +47,7 @@ impl Model {
         let mut votes: Vec<_> = copies(ops)
             .par_iter()
             .flat_map_iter(|copy| evidence.of(*copy))
+            .filter(|vote| vote.is_below(old_layout.end(), new_layout.end()))
             .collect();
         let most = usize::try_from(most_pieces(frame_output)).unwrap_or(usize::MAX);
         let map = votes::map(&mut votes, most)?;

@@ -21,6 +21,11 @@ impl Vote {
             shift: new.wrapping_sub(old),
         }
     }
+
+    /// Whether both addresses are below these: what is not is no address, but bytes that look like one.
+    pub(super) fn is_below(self, old: u64, new: u64) -> bool {
+        self.old < old && self.old.wrapping_add(self.shift) < new
+    }
 }
 
 /// Votes that agree, one behind the other.
@@ -146,6 +151,14 @@ mod tests {
         for (old, new) in cases {
             assert_eq!(map.new_address(old), new, "{old}");
         }
+    }
+
+    #[test]
+    fn what_is_no_address_has_no_vote() {
+        assert!(Vote::new(10, 20).is_below(11, 21));
+        assert!(!Vote::new(10, 20).is_below(10, 21));
+        assert!(!Vote::new(10, 20).is_below(11, 20));
+        assert!(!Vote::new(10, u64::MAX).is_below(11, 1 << 40));
     }
 
     #[test]
