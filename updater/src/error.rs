@@ -54,7 +54,7 @@ pub enum Error {
     #[error(transparent)]
     Bootstrap(#[from] BootstrapError),
     /// The server, or the bundle, does not have a file that metadata names.
-    #[error("{what} is missing, although metadata names it")]
+    #[error("{what} is missing: the server or the bundle does not have it")]
     Missing {
         /// The file.
         what: String,
@@ -226,6 +226,7 @@ impl Error {
                 e,
                 TransportError::NotAccepted { .. }
                     | TransportError::ServerRefused { .. }
+                    | TransportError::OtherTls { .. }
                     | TransportError::Url { .. }
                     | TransportError::Unusable { .. }
                     | TransportError::TooLong { .. }
@@ -263,7 +264,7 @@ impl Error {
             Self::Metadata(e) => e.hint(),
             Self::WalkCut { .. } => "run again: the next run goes on from there",
             Self::Missing { .. } => {
-                "the mirror or the bundle is incomplete: publish again, check the mirror, or have the bundle made again"
+                "check the URLs in [server] and the mirror; if they are right, publish again, or have the bundle made again"
             }
             Self::RevocationList { .. } | Self::RevocationListRollback { .. } => {
                 "publish the current revocation list of that CA"

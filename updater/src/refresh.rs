@@ -22,9 +22,9 @@ use metadata_schema::time::ReferenceTime;
 use metadata_schema::trusted::{AtRoot, AtSnapshot, AtTargets, AtTimestamp, Freshness};
 
 use crate::clock::Issued;
-use crate::error::Error;
+use crate::error::{Error, TransportError};
 use crate::metadata_store::MetadataStore;
-use crate::transport::{Part, Transport, fetch};
+use crate::transport::{Part, Transport, beginning, fetch, looks_like_a_page};
 use crate::trust::Trust;
 
 /// What a refresh works with.
@@ -137,10 +137,17 @@ impl Client<'_> {
         }
         let path = target.file_path();
         let bytes = fetch(self.transport, Part::Targets, &path, length).await?;
-        let bytes = bytes.ok_or_else(|| Error::Missing { what: path })?;
-        let differs = |source| Error::Target {
-            path: target.path().to_string(),
-            source,
+        let bytes = bytes.ok_or_else(|| Error::Missing { what: path.clone() })?;
+        let differs = |source| match looks_like_a_page(&bytes) {
+            true => Error::Transport(TransportError::Otherwise {
+                url: path.clone(),
+                expected: "the file that was signed",
+                begins: beginning(&bytes),
+            }),
+            false => Error::Target {
+                path: target.path().to_string(),
+                source,
+            },
         };
         let mut check = target.hashes().checker(Length::Exactly(length));
         check

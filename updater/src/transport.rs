@@ -105,8 +105,9 @@ pub async fn fetch(
     };
     let bytes = fetched?;
     if let (Part::Metadata, Some(bytes)) = (part, &bytes) {
-        looks_like_metadata(bytes).map_err(|begins| TransportError::NotMetadata {
+        looks_like_metadata(bytes).map_err(|begins| TransportError::Otherwise {
             url: transport.describe(&request),
+            expected: "metadata, a JSON object",
             begins,
         })?;
     }
@@ -163,12 +164,24 @@ fn too_long(url: String, limit: u64, announced: Option<u64>) -> TransportError {
 /// # Errors
 /// How it begins, if not as a JSON object.
 fn looks_like_metadata(bytes: &[u8]) -> Result<(), String> {
-    let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
-    if first == Some(&b'{') {
+    if first_visible(bytes) == Some(&b'{') {
         return Ok(());
     }
-    let begins = bytes.get(..40).unwrap_or(bytes);
-    Err(String::from_utf8_lossy(begins).into_owned())
+    Err(beginning(bytes))
+}
+
+/// Whether bytes that are not what was signed are such a page.
+pub(crate) fn looks_like_a_page(bytes: &[u8]) -> bool {
+    first_visible(bytes) == Some(&b'<')
+}
+
+fn first_visible(bytes: &[u8]) -> Option<&u8> {
+    bytes.iter().find(|byte| !byte.is_ascii_whitespace())
+}
+
+/// How a file begins, for people.
+pub(crate) fn beginning(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes.get(..40).unwrap_or(bytes)).into_owned()
 }
 
 /// Between half of `pause` and all of it, so that many devices do not come back at once.

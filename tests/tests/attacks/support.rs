@@ -162,7 +162,7 @@ fn of_transport(error: &TransportError) -> String {
         TransportError::BrokeOff { url, .. } => format!("{}: broke off", file(url)),
         TransportError::TooSlow { .. } => "too slow".to_owned(),
         TransportError::TooLate { .. } => "too late".to_owned(),
-        TransportError::NotMetadata { url, .. } => format!("{url}: not metadata"),
+        TransportError::Otherwise { url, .. } => format!("{url}: not metadata"),
         other => other.to_string(),
     }
 }

@@ -105,7 +105,7 @@ async fn a_statement_that_the_timestamp_role_did_not_sign() {
     let refused = world.refuses(&nonsense).await;
     assert!(matches!(
         refused,
-        Error::Transport(TransportError::NotMetadata { .. })
+        Error::Transport(TransportError::Otherwise { .. })
     ));
 }
 

@@ -137,7 +137,12 @@ impl World {
     }
 
     pub(crate) fn provision(&self, port: u16) {
-        let device = self.path("device");
+        self.provision_in("device", port);
+    }
+
+    /// A device as it leaves the factory, in a folder of its own.
+    pub(crate) fn provision_in(&self, folder: &str, port: u16) {
+        let device = self.path(folder);
         std::fs::create_dir_all(device.join("hooks/health.d/required")).unwrap();
         for slot in ["a.img", "b.img"] {
             std::fs::File::create(device.join(slot))
@@ -185,11 +190,16 @@ impl World {
 
     /// Makes the device ask at another port.
     pub(crate) fn ask_at(&self, port: u16) {
+        self.ask_in("device", port);
+    }
+
+    /// The same, of the device in that folder.
+    pub(crate) fn ask_in(&self, device: &str, port: u16) {
         let base = format!("https://127.0.0.1:{port}");
         let text = format!(
             "[server]\nmetadata = '{base}/repository/metadata'\ntargets = '{base}/repository/targets'\n"
         );
-        let folder = self.path("device/updater.d");
+        let folder = self.path(device).join("updater.d");
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("port.toml"), text).unwrap();
     }

@@ -158,19 +158,19 @@ const CASES: &[(&str, Answers, &str, usize)] = &[
     (
         "a captive portal's page",
         |_| answer("200 OK", &["content-type: text/html"], PAGE),
-        "does not look like metadata: expected a JSON object, found \"<!DOCTYPE html>",
+        "answered with something else: expected metadata, a JSON object, found \"<!DOCTYPE html>",
         1,
     ),
     (
         "an empty file",
         |_| answer("200 OK", &[], b""),
-        "does not look like metadata: expected a JSON object, found \"\"",
+        "answered with something else: expected metadata, a JSON object, found \"\"",
         1,
     ),
     (
         "a JSON array",
         |_| answer("200 OK", &[], b" [1]"),
-        "does not look like metadata",
+        "answered with something else",
         1,
     ),
     (

@@ -1,6 +1,7 @@
 //! A server that does exactly what it is told, byte by byte, over TLS; and the device's side of it.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -38,6 +39,7 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     heads: Arc<Mutex<Vec<String>>>,
     connections: Arc<Mutex<usize>>,
+    taken: Arc<AtomicUsize>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -62,29 +64,37 @@ impl Server {
     ) -> std::io::Result<Self> {
         let script: Script = Arc::new(script);
         let listener = TcpListener::bind((address, 0)).await?;
-        let address = listener.local_addr()?;
         let acceptor = TlsAcceptor::from(pki::server_tls(&["http/1.1"]));
+        Ok(Self::on(listener, acceptor, script))
+    }
+
+    /// One with a certificate of any PKI.
+    pub(crate) fn on(listener: TcpListener, acceptor: TlsAcceptor, script: Script) -> Self {
+        let address = listener.local_addr().unwrap();
         let heads: Arc<Mutex<Vec<String>>> = Arc::default();
         let connections: Arc<Mutex<usize>> = Arc::default();
+        let taken: Arc<AtomicUsize> = Arc::default();
         let (noted, counted) = (Arc::clone(&heads), Arc::clone(&connections));
+        let given = Arc::clone(&taken);
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 *counted.lock().unwrap() += 1;
                 let (acceptor, script) = (acceptor.clone(), Arc::clone(&script));
-                let noted = Arc::clone(&noted);
+                let (noted, given) = (Arc::clone(&noted), Arc::clone(&given));
                 tokio::spawn(async move {
                     if let Ok(stream) = acceptor.accept(stream).await {
-                        serve(stream, &script, &noted).await;
+                        serve(stream, &script, &noted, &given).await;
                     }
                 });
             }
         });
-        Ok(Self {
+        Self {
             address,
             heads,
             connections,
+            taken,
             task,
-        })
+        }
     }
 
     /// The base of all URLs.
@@ -110,6 +120,11 @@ impl Server {
         *self.connections.lock().unwrap()
     }
 
+    /// Bytes that were taken of its answers, as far as its side of the sockets can tell.
+    pub(crate) fn taken(&self) -> usize {
+        self.taken.load(Ordering::SeqCst)
+    }
+
     /// A device that asks here.
     pub(crate) fn http(&self, limits: NetworkLimits) -> Http {
         http(&self.base(), limits, Proxy::None)
@@ -127,6 +142,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: S,
     script: &Script,
     noted: &Mutex<Vec<String>>,
+    taken: &AtomicUsize,
 ) {
     let mut waiting = Vec::new();
     while let Some(head) = read_head(&mut stream, &mut waiting).await {
@@ -138,10 +154,10 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         let mut goes_on = false;
         for step in script(number, &head) {
             let done = match step {
-                Step::Send(bytes) => send(&mut stream, &bytes).await,
-                Step::Flood(bytes) => repeat(&mut stream, &bytes, Duration::ZERO).await,
+                Step::Send(bytes) => send(&mut stream, &bytes, taken).await,
+                Step::Flood(bytes) => repeat(&mut stream, &bytes, Duration::ZERO, taken).await,
                 Step::Drip(bytes, pause) => {
-                    repeat(&mut stream, &bytes, Duration::from_millis(pause)).await
+                    repeat(&mut stream, &bytes, Duration::from_millis(pause), taken).await
                 }
                 Step::Hang => std::future::pending().await,
                 Step::Next => {
@@ -160,8 +176,13 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-async fn send<S: AsyncWrite + Unpin>(stream: &mut S, bytes: &[u8]) -> std::io::Result<()> {
+async fn send<S: AsyncWrite + Unpin>(
+    stream: &mut S,
+    bytes: &[u8],
+    taken: &AtomicUsize,
+) -> std::io::Result<()> {
     stream.write_all(bytes).await?;
+    taken.fetch_add(bytes.len(), Ordering::SeqCst);
     stream.flush().await
 }
 
@@ -169,9 +190,10 @@ async fn repeat<S: AsyncWrite + Unpin>(
     stream: &mut S,
     bytes: &[u8],
     pause: Duration,
+    taken: &AtomicUsize,
 ) -> std::io::Result<()> {
     loop {
-        send(stream, bytes).await?;
+        send(stream, bytes, taken).await?;
         tokio::time::sleep(pause).await;
     }
 }

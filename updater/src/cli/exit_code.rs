@@ -19,6 +19,7 @@ pub fn of(error: &Error) -> u8 {
         Error::Transport(
             TransportError::NotAccepted { .. }
             | TransportError::ServerRefused { .. }
+            | TransportError::OtherTls { .. }
             | TransportError::Url { .. }
             | TransportError::Unusable { .. },
         ) => 8,

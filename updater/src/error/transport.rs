@@ -92,13 +92,27 @@ pub enum TransportError {
         /// Bytes that the server announced, if that was enough to refuse it.
         announced: Option<u64>,
     },
-    /// What should be metadata is something else.
-    #[error(
-        "{url} answered with what does not look like metadata: expected a JSON object, found {begins:?}"
-    )]
-    NotMetadata {
+    /// What answers is no TLS.
+    #[error("{url}: what answers does not speak TLS")]
+    NoTls {
         /// What was asked for.
         url: String,
+    },
+    /// The two have no version of TLS, or no algorithm, in common.
+    #[error("{url}: the server does not agree to TLS 1.3 as this device speaks it ({why})")]
+    OtherTls {
+        /// What was asked for.
+        url: String,
+        /// What TLS says.
+        why: String,
+    },
+    /// The answer is another file altogether.
+    #[error("{url} answered with something else: expected {expected}, found {begins:?}")]
+    Otherwise {
+        /// What was asked for.
+        url: String,
+        /// What it should be.
+        expected: &'static str,
         /// How it begins.
         begins: String,
     },
@@ -202,15 +216,25 @@ impl TransportError {
                 "try another network; where networks are slow, lower network.minimum_rate"
             }
             Self::TooLong { .. } => "check the mirror: it sends more than was signed",
-            Self::NotMetadata { .. } => {
-                "check server.metadata; a captive portal or a gateway may answer in the server's place"
+            Self::Otherwise { .. } | Self::NoTls { .. } => {
+                "check the URLs in [server]; a captive portal or a gateway may answer in the server's place"
+            }
+            Self::OtherTls { .. } => {
+                "switch TLS 1.3 on, on the server or on what stands before it: a device speaks nothing older"
             }
             Self::Encoded { .. } => {
                 "switch compression off for the repository's files on the server"
             }
-            Self::WrongRange { .. } => {
-                "check the server or the cache before it: ranges are mixed up"
+            Self::Status {
+                status: 408 | 429 | 500..=599,
+                ..
+            } => {
+                "the server, or what stands before it, is in trouble: the device asks again by itself; if it lasts, look there"
             }
+            Self::WrongRange { .. }
+            | Self::Status {
+                status: 206 | 416, ..
+            } => "check the server or the cache before it: ranges are mixed up",
             Self::NoBundle { .. } => {
                 "copy the bundle again, or have a new one made: `repo-tool bundle`"
             }

@@ -5,6 +5,7 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use firmware_delta::format::MAGIC;
 use firmware_delta::{
     Applier, Checkpoint, Expectation, Limits, PatchError, SeekImage, VerifiedOld, verify_old,
 };
@@ -23,7 +24,7 @@ use crate::refresh::Client;
 use crate::slot::{ImageWriter, OpenSlot, Place, WrittenImage};
 use crate::state_store::StateStore;
 use crate::stop::Stop;
-use crate::transport::{Part, Request};
+use crate::transport::{Part, Request, beginning};
 
 /// Bytes of new image between two checkpoints.
 const CHECKPOINT_EVERY: u64 = 8 * 1024 * 1024;
@@ -86,7 +87,7 @@ fn delta_is_at_fault(error: &Error) -> bool {
             | Error::Missing { .. }
             | Error::ManifestPath { .. }
             | Error::Running { .. }
-            | Error::Transport(TransportError::TooLong { .. })
+            | Error::Transport(TransportError::TooLong { .. } | TransportError::Otherwise { .. })
     )
 }
 
@@ -296,6 +297,18 @@ impl Transfer<'_, '_> {
                 piece = body.piece() => piece?,
             };
             let Some(piece) = piece else { break };
+            if *offset == 0
+                && !piece
+                    .iter()
+                    .zip(&MAGIC)
+                    .all(|(found, magic)| found == magic)
+            {
+                return Err(Error::Transport(TransportError::Otherwise {
+                    url: self.client.transport.describe(&request),
+                    expected: "a payload",
+                    begins: beginning(&piece),
+                }));
+            }
             let length = u64::try_from(piece.len()).unwrap_or(u64::MAX);
             if let Some(cap) = &mut cap {
                 let pause = cap.took(length, begun.elapsed());
@@ -312,7 +325,15 @@ impl Transfer<'_, '_> {
                 self.keep(applier, writer)?;
             }
         }
-        Ok(())
+        // What is missing is asked for: that says whether the file or only the answer is too short.
+        match request.most.saturating_sub(*offset) {
+            0 => Ok(()),
+            missing => Err(Error::Transport(TransportError::BrokeOff {
+                url: self.client.transport.describe(&request),
+                received: *offset,
+                source: format!("it ended, and {missing} bytes are missing").into(),
+            })),
+        }
     }
 
     /// Makes what was written durable, and only then says so.

@@ -158,7 +158,7 @@ impl Http {
         // A connection first, if there is none, and then the head of the answer.
         let patience = self.limits.connect.saturating_add(self.limits.silence);
         match timeout(patience, request.send()).await {
-            Ok(sent) => sent.map_err(|e| failure::no_answer(url.as_str(), e)),
+            Ok(sent) => sent.map_err(|e| failure::no_answer(url.as_str(), &e)),
             Err(_) => Err(TransportError::NoAnswer {
                 url: url.to_string(),
                 source: format!("nothing came for {} s", patience.as_secs_f32()).into(),

@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout};
 
 use super::super::pace::{Pace, Slow};
 use super::super::{Answer, Body, NetworkLimits, too_long};
-use super::failure::about_certificates;
+use super::failure::{by_tls, reason};
 use crate::error::TransportError;
 
 /// Which part of a file an answer holds.
@@ -73,8 +73,8 @@ impl HttpBody {
                     return Ok(Some(piece));
                 }
                 Ok(Err(e)) => {
-                    let about = about_certificates(&self.url, &e);
-                    return Err(about.unwrap_or_else(|| self.broke_off(e.without_url().into())));
+                    let about = by_tls(&self.url, &e);
+                    return Err(about.unwrap_or_else(|| self.broke_off(reason(&e).into())));
                 }
                 Err(_) => self.judge(waited, 0)?,
             }

@@ -58,7 +58,7 @@ pub(crate) async fn exchange(
     let answer = timeout(patience, asked.send())
         .await
         .map_err(|_| late(patience))?
-        .map_err(|e| failure::no_answer(url, e))?;
+        .map_err(|e| failure::no_answer(url, &e))?;
     let status = answer.status().as_u16();
     let retry_after = retry::asked_for(answer.headers());
     let read = read(answer, url, request.limit);
@@ -81,7 +81,7 @@ async fn read(
     while let Some(piece) = answer
         .chunk()
         .await
-        .map_err(|e| failure::no_answer(url, e))?
+        .map_err(|e| failure::no_answer(url, &e))?
     {
         if body.len().saturating_add(piece.len()) > limit {
             return Err(TransportError::TooLong {

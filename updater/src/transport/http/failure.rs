@@ -1,4 +1,4 @@
-//! Why there is no answer: by TLS's word about a certificate, or for any other reason.
+//! Why there is no answer: by TLS's word about a certificate or about itself, or for any other reason.
 
 use std::error::Error as StdError;
 
@@ -7,15 +7,31 @@ use rustls::{AlertDescription, CertificateError};
 use crate::error::TransportError;
 
 /// What a failed request means.
-pub(super) fn no_answer(url: &str, error: reqwest::Error) -> TransportError {
-    about_certificates(url, &error).unwrap_or_else(|| TransportError::NoAnswer {
+pub(super) fn no_answer(url: &str, error: &reqwest::Error) -> TransportError {
+    by_tls(url, error).unwrap_or_else(|| TransportError::NoAnswer {
         url: url.to_owned(),
-        source: error.without_url().into(),
+        source: reason(error).into(),
     })
 }
 
-/// What TLS says about a certificate, if that is why.
-pub(super) fn about_certificates(url: &str, error: &reqwest::Error) -> Option<TransportError> {
+/// The cause that lies behind all others. Those before it only say which part of the library it has passed.
+pub(super) fn reason(error: &reqwest::Error) -> String {
+    let mut cause: &(dyn StdError + 'static) = error;
+    let mut cut = false;
+    loop {
+        let kind = cause.downcast_ref().map(std::io::Error::kind);
+        cut |= kind == Some(std::io::ErrorKind::UnexpectedEof);
+        let Some(next) = cause.source() else { break };
+        cause = next;
+    }
+    if cut {
+        return "the connection was closed before its end".to_owned();
+    }
+    cause.to_string()
+}
+
+/// What TLS says about a certificate or about itself, if that is why.
+pub(super) fn by_tls(url: &str, error: &reqwest::Error) -> Option<TransportError> {
     let url = || url.to_owned();
     let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(e) = cause {
@@ -27,6 +43,18 @@ pub(super) fn about_certificates(url: &str, error: &reqwest::Error) -> Option<Tr
             Some(rustls::Error::AlertReceived(alert)) if ABOUT_CERTIFICATES.contains(alert) => {
                 let alert = format!("{alert:?}");
                 return Some(TransportError::NotAccepted { url: url(), alert });
+            }
+            Some(rustls::Error::InvalidMessage(_)) => {
+                return Some(TransportError::NoTls { url: url() });
+            }
+            Some(
+                e @ (rustls::Error::PeerIncompatible(_)
+                | rustls::Error::AlertReceived(
+                    AlertDescription::ProtocolVersion | AlertDescription::HandshakeFailure,
+                )),
+            ) => {
+                let why = e.to_string();
+                return Some(TransportError::OtherTls { url: url(), why });
             }
             _ => {}
         }
