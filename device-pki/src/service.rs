@@ -5,6 +5,9 @@ use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
+/// Longest that a manager may take to take what is said.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// Tells the service manager, if there is one.
 #[derive(Debug)]
 pub struct Manager {
@@ -20,7 +23,10 @@ impl Manager {
             variable("WATCHDOG_PID").is_none_or(|pid| pid == std::process::id().to_string());
         let microseconds = variable("WATCHDOG_USEC").and_then(|text| text.parse().ok());
         Self {
-            socket: variable("NOTIFY_SOCKET").and_then(|name| connected(&name)),
+            socket: variable("NOTIFY_SOCKET")
+                .and_then(|name| connected(&name))
+                // One that does not read is as good as gone.
+                .filter(|socket| socket.set_write_timeout(Some(PATIENCE)).is_ok()),
             watchdog: microseconds.filter(|_| meant).map(Duration::from_micros),
         }
     }

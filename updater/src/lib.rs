@@ -36,6 +36,7 @@ pub mod metrics;
 pub mod policy;
 pub mod program;
 pub mod progress;
+mod pulse;
 pub mod refresh;
 pub mod report;
 mod sealed;

@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{Pid, Signal, kill_process_group};
 
+use crate::pulse;
+
 /// Most bytes of each stream that are kept.
 pub const MAX_OUTPUT: usize = 16 * 1024;
 /// Longest pause between two looks at a program that runs.
@@ -127,6 +129,7 @@ fn wait(child: &mut Child, deadline: Duration) -> io::Result<Ended> {
     }
     let mut pause = Duration::from_millis(1);
     loop {
+        pulse::beat();
         let status = child.try_wait()?;
         drain(stdout.as_mut(), &mut output);
         drain(stderr.as_mut(), &mut errors);

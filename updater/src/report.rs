@@ -7,6 +7,7 @@ use device_pki::{DeviceReport, durable};
 use reqwest::Client;
 
 use crate::error::StoreError;
+use crate::pulse;
 use crate::storage::Storage;
 
 /// Most reports that wait; the oldest are dropped.
@@ -62,6 +63,7 @@ impl Outbox {
     pub async fn send(&self, client: &Client, url: &str) -> usize {
         let mut taken = 0_usize;
         for path in self.waiting() {
+            pulse::beat();
             let Ok(text) = durable::read_bounded(&path, MAX_LENGTH) else {
                 continue;
             };

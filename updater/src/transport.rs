@@ -19,6 +19,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::error::TransportError;
+use crate::pulse;
 pub use limits::NetworkLimits;
 
 /// A future that a transport returns.
@@ -125,7 +126,7 @@ async fn fetch_again(
         match fetch_once(transport, request).await {
             Err(e @ TransportError::BrokeOff { .. }) if attempt < limits.attempts => {
                 tracing::debug!(path = request.path, attempt, error = %e, "fetching again");
-                tokio::time::sleep(with_jitter(limits.pause_after(attempt))).await;
+                pulse::sleep(with_jitter(limits.pause_after(attempt))).await;
                 attempt = attempt.saturating_add(1);
             }
             fetched => return fetched,
@@ -142,6 +143,7 @@ async fn fetch_once(
     };
     let mut bytes = Vec::new();
     while let Some(piece) = body.piece().await? {
+        pulse::beat();
         let length = u64::try_from(bytes.len().saturating_add(piece.len())).unwrap_or(u64::MAX);
         if length > request.most {
             return Err(too_long(transport.describe(request), request.most, None));

@@ -5,6 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -29,52 +31,76 @@ fn program() -> PathBuf {
 struct Service {
     child: Child,
     socket: PathBuf,
-    manager: UnixDatagram,
+    /// What the service manager was told, and when.
+    manager: Receiver<(Instant, String)>,
 }
 
 impl Service {
     fn start(world: &World, program: &Path) -> Self {
+        Self::watched(world, program, Duration::from_millis(400))
+    }
+
+    /// One that is to say that all is well within so much time, each time.
+    fn watched(world: &World, program: &Path, watchdog: Duration) -> Self {
         let notify = world.path("notify");
         let _none_there = std::fs::remove_file(&notify);
         let manager = UnixDatagram::bind(&notify).unwrap();
-        manager
-            .set_read_timeout(Some(Duration::from_secs(60)))
-            .unwrap();
+        let (telling, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let mut bytes = [0; 1000];
+            while let Ok(length) = manager.recv(&mut bytes) {
+                let text = String::from_utf8_lossy(&bytes[..length]).into_owned();
+                if telling.send((Instant::now(), text)).is_err() {
+                    break;
+                }
+            }
+        });
         let child = Command::new(program)
             .arg("--config")
             .arg(world.path("device/updater.toml"))
             .arg("run")
             .env("NOTIFY_SOCKET", &notify)
-            .env("WATCHDOG_USEC", "400000")
+            .env("WATCHDOG_USEC", watchdog.as_micros().to_string())
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
         let service = Self {
             child,
             socket: world.path("device/state/socket"),
-            manager,
+            manager: told,
         };
         service.is_told("READY=1");
         service
     }
 
+    /// What the manager is told next.
+    fn told(&self) -> (Instant, String) {
+        self.manager.recv_timeout(Duration::from_secs(60)).unwrap()
+    }
+
     /// Waits until the service manager is told this.
     fn is_told(&self, what: &str) {
-        let mut bytes = [0; 1000];
+        while !self.told().1.starts_with(what) {}
+    }
+
+    /// How often it fed the watchdog until it said this, and the longest time in between.
+    fn fed_until(&self, what: &str) -> (usize, Duration) {
+        let (mut times, mut longest, mut last) = (0, Duration::ZERO, None);
         loop {
-            let length = self.manager.recv(&mut bytes).unwrap();
-            if bytes[..length].starts_with(what.as_bytes()) {
-                return;
+            let (at, said) = self.told();
+            if said.contains(what) {
+                return (times, longest);
+            }
+            if said.starts_with("WATCHDOG=1") {
+                times += 1;
+                longest = longest.max(last.map_or(Duration::ZERO, |last| at - last));
+                last = Some(at);
             }
         }
     }
 
     fn asks(&self, request: &Value) -> Value {
-        let mut stream = UnixStream::connect(&self.socket).unwrap();
-        writeln!(stream, "{request}").unwrap();
-        let mut line = String::new();
-        BufReader::new(stream).read_line(&mut line).unwrap();
-        serde_json::from_str(&line).unwrap()
+        asks(&self.socket, request)
     }
 
     fn idle(&self) -> Value {
@@ -101,6 +127,14 @@ impl Service {
         assert!(self.child.wait().unwrap().success());
         assert!(!self.socket.exists());
     }
+}
+
+fn asks(socket: &Path, request: &Value) -> Value {
+    let mut stream = UnixStream::connect(socket).unwrap();
+    writeln!(stream, "{request}").unwrap();
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).unwrap();
+    serde_json::from_str(&line).unwrap()
 }
 
 impl Drop for Service {
@@ -298,4 +332,55 @@ async fn a_bundle_is_installed_by_the_service_or_without_one() {
     assert!(installed.status.success(), "{}", said(&installed));
     let history = said(&command(&world, &program, &["history"]));
     assert!(history.contains("two.bundle"), "{history}");
+}
+
+/// The watchdog is fed as long as work advances, however slowly and whoever asks meanwhile; and not when the storage hangs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watchdog_is_fed_by_work_and_by_nothing_else() {
+    const WATCHDOG: Duration = Duration::from_secs(2);
+    let world = World::new().await;
+    let program = program();
+    let new = image(1, 3_000_000);
+    world.release("1.0.0", &new);
+    world.configure("[policy]\nautomatic = 'none'\n[network]\nrate = 600000\n");
+    let service = Service::watched(&world, &program, WATCHDOG);
+    service.idle();
+
+    // A slot that hangs at the first touch: a pipe that nobody writes to.
+    let (slot, aside) = (world.path("device/b.img"), world.path("device/b.aside"));
+    std::fs::rename(&slot, &aside).unwrap();
+    let made = Command::new("mkfifo").arg(&slot).status().unwrap();
+    assert!(made.success());
+    assert_eq!(service.asks(&json!({"do": "install"}))["ok"], true);
+    service.is_told("STATUS=at work");
+    // It is fed for what advanced before, and then no more.
+    std::thread::sleep(WATCHDOG);
+    while service.manager.try_recv().is_ok() {}
+    std::thread::sleep(WATCHDOG);
+    let told = service.manager.try_recv();
+    assert!(told.is_err(), "{told:?} while nothing advances");
+    // It goes on, and the slot is no slot.
+    drop(std::fs::OpenOptions::new().write(true).open(&slot).unwrap());
+    service.is_told("STATUS=cannot measure");
+    std::fs::remove_file(&slot).unwrap();
+    std::fs::rename(&aside, &slot).unwrap();
+    service.idle();
+
+    // Five seconds of a download that is asked about all the time.
+    assert_eq!(service.asks(&json!({"do": "install"}))["ok"], true);
+    let (done, socket) = (AtomicBool::new(false), service.socket.clone());
+    let (fed, longest) = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::SeqCst) {
+                asks(&socket, &json!({"do": "status"}));
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        service.is_told("STATUS=at work");
+        let fed = service.fed_until("installed 1.0.0 in slot B");
+        done.store(true, Ordering::SeqCst);
+        fed
+    });
+    assert!(fed >= 5 && longest < WATCHDOG, "{fed} times, {longest:?}");
+    assert!(holds(&world.slot(SlotName::B), &new));
 }

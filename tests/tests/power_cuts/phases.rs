@@ -37,6 +37,7 @@ const fn phase(name: &'static str, act: Act, ends: &'static [&'static str]) -> P
 const OLD: &[&str] = &["0.9.0", "1.0.0"];
 const NEW: &[&str] = &["1.0.0", "1.1.0"];
 const BAD: &[&str] = &["1.1.0", "1.2.0"];
+const BROUGHT: &[&str] = &["1.1.0", "1.3.0"];
 
 /// All of them, in their order.
 pub(crate) const PHASES: &[Phase] = &[
@@ -90,6 +91,16 @@ pub(crate) const PHASES: &[Phase] = &[
         restart: true,
         ..phase("back in the old slot", Act::Once, &["1.1.0"])
     },
+    Phase {
+        release: Some(("1.3.0", 7)),
+        boots: BROUGHT,
+        ..phase("a bundle, installed", Act::Bundle, &["1.3.0"])
+    },
+    Phase {
+        restart: true,
+        boots: BROUGHT,
+        ..phase("its trial and commit", Act::Bundle, &["1.3.0"])
+    },
 ];
 
 /// What is cut: the disk before, the steps, and what held before.
@@ -108,6 +119,7 @@ impl<'a> Cut<'a> {
         if let Some((version, seed)) = phase.release {
             rig.release(version, seed);
         }
+        rig.by(phase.act, phase.release.is_some());
         if phase.restart {
             rig.world.restart();
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use metadata_schema::time::Timestamp;
+use repo_tool::{BundleOptions, Repository, silent};
 use updater::boot::simulated::Simulated;
 use updater::clock::TimeFloor;
 use updater::config::Config;
@@ -26,6 +27,9 @@ const ROLES: [&str; 4] = ["root", "timestamp", "snapshot", "targets"];
 /// More starts than any way to the end takes.
 const MOST_STARTS: usize = 8;
 
+/// The bundle, in the world's folder.
+const BUNDLE: &str = "brought.bundle";
+
 /// What a device is told to do.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Act {
@@ -37,6 +41,8 @@ pub(crate) enum Act {
     RollBack,
     /// A person gives up what waits for the restart.
     GiveUp,
+    /// A person installs the bundle that was brought.
+    Bundle,
 }
 
 /// What is trusted, and never falls.
@@ -60,6 +66,8 @@ pub(crate) struct Rig {
     pub(crate) world: World,
     /// What the slots of each version hold.
     images: BTreeMap<String, [Vec<u8>; 2]>,
+    /// What is done again and again until nothing is left to do.
+    rerun: Act,
 }
 
 pub(crate) fn ours(name: &str) -> bool {
@@ -83,6 +91,7 @@ impl Rig {
         let mut rig = Self {
             world,
             images: BTreeMap::new(),
+            rerun: Act::Once,
         };
         for (slot, room) in [("a", 0), ("b", 1)] {
             for (class, bytes) in ["", "kernel-"].iter().zip(&factory) {
@@ -107,6 +116,32 @@ impl Rig {
         self.world
             .release_of(version, &[("rootfs", &rootfs), ("kernel", &kernel)]);
         self.images.insert(version.to_owned(), [rootfs, kernel]);
+    }
+
+    /// From now on it is brought up to date by a bundle, of what is published if that is new, and has no network; or by its network.
+    pub(crate) fn by(&mut self, act: Act, new: bool) {
+        let carried = matches!(act, Act::Bundle);
+        self.rerun = if carried { act } else { Act::Once };
+        if !carried {
+            return self.world.ask_at(self.world.server_port());
+        }
+        self.world.ask_at(1);
+        if !new {
+            return;
+        }
+        let repository = Repository::open(&self.world.path("repository")).unwrap();
+        let options = BundleOptions {
+            from: self
+                .images
+                .keys()
+                .filter_map(|version| version.parse().ok())
+                .collect(),
+            ..BundleOptions::default()
+        };
+        let file = self.world.path(BUNDLE);
+        repository
+            .bundle(&file, &options, self.world.now, &silent)
+            .unwrap();
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -141,6 +176,13 @@ impl Rig {
             }
             Act::RollBack => updater.roll_back("", now),
             Act::GiveUp => updater.give_up(now),
+            Act::Bundle => {
+                let bundle = self.world.path(BUNDLE);
+                let mut silent = Silent;
+                updater
+                    .install_bundle(&bundle, now, false, &mut silent)
+                    .await
+            }
         }
     }
 
@@ -149,7 +191,7 @@ impl Rig {
         let mut said = Vec::new();
         for _ in 0..MOST_STARTS {
             self.world.restart();
-            match self.act_on(Storage::default(), Act::Once).await {
+            match self.act_on(Storage::default(), self.rerun).await {
                 Ok(
                     Outcome::NothingToDo { running, .. }
                     | Outcome::Committed {

@@ -13,6 +13,7 @@ use super::{Context, exit_code, once, output, person, status, system_time};
 use crate::error::Error;
 use crate::policy::pause::pause;
 use crate::progress::Shared;
+use crate::pulse::Watch;
 use crate::socket::{self, Request, refusal};
 use crate::stop::Stop;
 use crate::updater::{Asked, Outcome, Updater};
@@ -104,13 +105,6 @@ async fn requested(requests: &mut mpsc::Receiver<socket::Asked>) -> socket::Aske
     }
 }
 
-async fn beaten(beat: Option<Duration>) {
-    match beat {
-        Some(beat) => tokio::time::sleep(beat).await,
-        None => std::future::pending().await,
-    }
-}
-
 fn signals(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Error> {
     signal(kind).map_err(|e| Error::Restart { why: e.to_string() })
 }
@@ -125,6 +119,7 @@ impl Service<'_> {
         requests: &mut mpsc::Receiver<socket::Asked>,
     ) -> Result<(Updater, Next), Error> {
         self.manager.status("at work");
+        self.manager.say("WATCHDOG=1");
         let stop = updater.stop().clone();
         stop.clear();
         let shared = self.shared.clone();
@@ -137,6 +132,8 @@ impl Service<'_> {
             signals(SignalKind::terminate())?,
             signals(SignalKind::hangup())?,
         );
+        // Twice as often as it has to be fed: what advances in between counts for the next time.
+        let mut watch = Watch::every(self.manager.beat().map(|beat| beat / 2));
         let mut end = false;
         let patience = tokio::time::sleep(Duration::MAX / 4);
         let mut patience = std::pin::pin!(patience);
@@ -144,7 +141,10 @@ impl Service<'_> {
             tokio::select! {
                 ended = &mut at_work.work => break ended,
                 asked = requested(requests) => self.while_at_work(asked, &at_work.stop),
-                () = beaten(self.manager.beat()) => self.manager.say("WATCHDOG=1"),
+                advances = watch.is_due() => match advances {
+                    true => self.manager.say("WATCHDOG=1"),
+                    false => tracing::warn!("nothing advances: the storage hangs, or what is waited for"),
+                },
                 _ = hang_up.recv() => self.reload = true,
                 _ = terminate.recv() => { end = true; }
                 _ = tokio::signal::ctrl_c() => { end = true; }
@@ -238,6 +238,8 @@ impl Service<'_> {
         let interval = Duration::from_secs(updater.config().poll_interval);
         let poll = tokio::time::sleep(pause(interval, self.failures, random()));
         let mut poll = std::pin::pin!(poll);
+        let mut watch = Watch::every(self.manager.beat());
+        self.manager.say("WATCHDOG=1");
         let (mut terminate, mut hang_up) = (
             signals(SignalKind::terminate())?,
             signals(SignalKind::hangup())?,
@@ -246,7 +248,7 @@ impl Service<'_> {
             let (request, answer) = tokio::select! {
                 () = &mut poll => return Ok(Next::Work(Job::Update(Asked::ByTimer), None)),
                 asked = requested(requests) => asked,
-                () = beaten(self.manager.beat()) => {
+                _ = watch.is_due() => {
                     self.manager.say("WATCHDOG=1");
                     continue;
                 }

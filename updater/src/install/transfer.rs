@@ -20,6 +20,7 @@ use crate::error::{Error, TransportError};
 use crate::lifecycle::ImageRef;
 use crate::policy::rate::Cap;
 use crate::progress::Progress;
+use crate::pulse::{self, Pulsing};
 use crate::refresh::Client;
 use crate::slot::{ImageWriter, OpenSlot, Place, WrittenImage};
 use crate::state_store::StateStore;
@@ -297,6 +298,7 @@ impl Transfer<'_, '_> {
                 piece = body.piece() => piece?,
             };
             let Some(piece) = piece else { break };
+            pulse::beat();
             if *offset == 0
                 && !piece
                     .iter()
@@ -313,7 +315,7 @@ impl Transfer<'_, '_> {
             if let Some(cap) = &mut cap {
                 let pause = cap.took(length, begun.elapsed());
                 tokio::select! {
-                    () = tokio::time::sleep(pause) => {}
+                    () = pulse::sleep(pause) => {}
                     () = stop.asked() => {}
                 }
             }
@@ -360,7 +362,7 @@ impl Transfer<'_, '_> {
         if checkpoint.head() != job.expectation.head {
             return Ok(None);
         }
-        let mut written = slot.written(job.class)?;
+        let mut written = Pulsing(slot.written(job.class)?);
         let resumed = job.applier(|expected, limits, old| {
             Applier::resume(expected, limits, old, &checkpoint, &mut written)
         });
@@ -392,7 +394,7 @@ impl<'a> Job<'a> {
         };
         let old = match (self.running, &self.expectation.old) {
             (Some(place), Some(id)) => {
-                let image = SeekImage::new(place.open()?, id.length);
+                let image = SeekImage::new(Pulsing(place.open()?), id.length);
                 verify_old(image, id).map_err(|e| self.refused(e))?
             }
             _ => VerifiedOld::none(),

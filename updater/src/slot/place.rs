@@ -12,6 +12,7 @@ use super::emmc::Unlocked;
 use super::writer::forget_cached;
 use crate::error::SlotError;
 use crate::lifecycle::ImageRef;
+use crate::pulse;
 
 /// Bytes that are read at once when an image is compared.
 const PIECE: usize = 256 * 1024;
@@ -113,6 +114,7 @@ impl Place {
         let mut bytes = file.take(image.length);
         let mut piece = vec![0; PIECE];
         loop {
+            pulse::beat();
             let read = bytes
                 .read(&mut piece)
                 .map_err(|source| self.failed("read back", source))?;

@@ -12,6 +12,7 @@ use super::Place;
 use super::emmc::Unlocked;
 use crate::error::SlotError;
 use crate::lifecycle::ImageRef;
+use crate::pulse;
 
 /// Bytes after which what was written is flushed, so that dirty pages do not pile up on a small device.
 const FLUSH_EVERY: u64 = 8 * 1024 * 1024;
@@ -185,6 +186,7 @@ impl Write for ImageWriter {
         }
         for piece in bytes.chunks(PIECE) {
             self.write_piece(piece)?;
+            pulse::beat();
             self.written = self.written.saturating_add(size(piece));
         }
         if self.unflushed >= FLUSH_EVERY {

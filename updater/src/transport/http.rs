@@ -19,6 +19,7 @@ use tokio::time::timeout;
 
 use super::{Answer, Body, NetworkLimits, Part, Request, Transport};
 use crate::error::TransportError;
+use crate::pulse;
 use base::Base;
 use body::{HttpBody, Share};
 pub(crate) use exchange::{Exchange, exchange};
@@ -145,12 +146,13 @@ impl Http {
             }
             tracing::debug!(%url, attempt, error = %failed, "asking again");
             let pause = super::with_jitter(self.limits.pause_after(attempt));
-            tokio::time::sleep(asked_for.saturating_add(pause)).await;
+            pulse::sleep(asked_for.saturating_add(pause)).await;
             attempt = attempt.saturating_add(1);
         }
     }
 
     async fn ask_once(&self, url: &Url, offset: u64) -> Result<Response, TransportError> {
+        pulse::beat();
         let mut request = self.client.get(url.clone());
         if offset > 0 {
             request = request.header(RANGE, format!("bytes={offset}-"));

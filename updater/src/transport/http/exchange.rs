@@ -7,6 +7,7 @@ use tokio::time::timeout;
 
 use super::{Settings, builder, failure, retry, unusable};
 use crate::error::TransportError;
+use crate::pulse;
 
 /// A request.
 pub(crate) struct Exchange<'a> {
@@ -34,6 +35,7 @@ pub(crate) async fn exchange(
     settings: &Settings,
     request: Exchange<'_>,
 ) -> Result<Answered, TransportError> {
+    pulse::beat();
     let client = builder(tls, settings)?
         .https_only(true)
         .build()
@@ -83,6 +85,7 @@ async fn read(
         .await
         .map_err(|e| failure::no_answer(url, &e))?
     {
+        pulse::beat();
         if body.len().saturating_add(piece.len()) > limit {
             return Err(TransportError::TooLong {
                 url: url.to_owned(),
