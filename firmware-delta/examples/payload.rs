@@ -3,6 +3,7 @@
 //! ```text
 //! payload diff OLD NEW PAYLOAD      payload full NEW PAYLOAD
 //! payload apply OLD|- PAYLOAD NEW   payload inspect PAYLOAD
+//! payload within MIB OLD NEW PAYLOAD
 //! ```
 //!
 //! `apply` trusts the header of the payload, which an updater must never do: there, a signed manifest says what
@@ -11,12 +12,12 @@
 
 use std::error::Error;
 use std::fs::{self, File};
-use std::io::{BufWriter, Read, Write};
+use std::io::{BufReader, BufWriter, Read, Write};
 
 use firmware_delta::format::{Codecs, HEADER_LEN, Header, StreamKind};
 use firmware_delta::{
-    Applier, DiffOptions, Expectation, Limits, SeekImage, StreamCodec, VerifiedOld, diff, full,
-    inspect, verify_old,
+    Applier, DiffOptions, Expectation, Limits, SeekImage, StreamCodec, VerifiedOld, diff,
+    diff_within, full, inspect, verify_old,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -24,6 +25,25 @@ fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
         ["diff", old, new, payload] => make_delta(old, new, payload),
+        ["within", mebibytes, old, new, payload] => {
+            let memory = mebibytes.parse::<u64>()? << 20;
+            let mut old = SeekImage::whole(File::open(old)?)?;
+            let mut new = BufReader::with_capacity(1 << 20, File::open(new)?);
+            let mut to = BufWriter::new(File::create(payload)?);
+            let mut spool = tempfile::tempfile()?;
+            let options = DiffOptions::default();
+            let built = diff_within(
+                memory,
+                &mut old,
+                &mut new,
+                &options,
+                &mut spool,
+                &mut to,
+                &|_| {},
+            )?;
+            println!("{} bytes, {} frames", built.payload.length, built.frames);
+            Ok(())
+        }
         ["full", new, payload] => {
             let mut to = BufWriter::new(File::create(payload)?);
             let options = DiffOptions::default();
@@ -40,7 +60,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         ["apply", old, payload, new] => apply(old, payload, new),
         ["inspect", payload] => show(payload),
-        _ => Err("usage: payload diff|full|apply|inspect FILES".into()),
+        _ => Err("usage: payload diff|within|full|apply|inspect FILES".into()),
     }
 }
 

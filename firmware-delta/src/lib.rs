@@ -81,5 +81,6 @@ pub use old::{OldImage, SeekImage, VerifiedOld, hash_image, verify_old};
 
 #[cfg(feature = "diff")]
 pub use diff::{
-    Built, DiffError, DiffOptions, DiffProgress, DiffStage, Spool, StreamCodec, diff, full,
+    Built, DiffError, DiffOptions, DiffProgress, DiffStage, LEAST_DIFF_MEMORY, Spool, StreamCodec,
+    diff, diff_memory, diff_within, full,
 };

@@ -29,6 +29,15 @@ pub enum DiffError {
         #[source]
         source: io::Error,
     },
+    /// The old image could not be read.
+    #[error("cannot read the old image at offset {offset}")]
+    ReadOld {
+        /// Where.
+        offset: u64,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// The payload could not be written.
     #[error("cannot write the payload")]
     Write {
@@ -69,7 +78,7 @@ impl DiffError {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Option { .. } => "choose a value within the range",
-            Self::Read { .. } => "check that the image can be read",
+            Self::Read { .. } | Self::ReadOld { .. } => "check that the image can be read",
             Self::Write { .. } | Self::Spool { .. } => {
                 "check the space where the payload is written"
             }

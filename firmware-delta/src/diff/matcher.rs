@@ -61,6 +61,16 @@ pub(super) fn matches(
     let index = Index::new(old)?;
     sorting.add(old.len());
     let counter = Counter::new(DiffStage::Match, new.len(), progress);
+    Ok(ops(&index, old, new, &|length| counter.add(length)))
+}
+
+/// The same by an index of `old` that is there; `done` is told how many bytes were looked at.
+pub(super) fn ops(
+    index: &Index<'_>,
+    old: &[u8],
+    new: &[u8],
+    done: &(dyn Fn(usize) + Sync),
+) -> Vec<PieceEntry> {
     let segments: Vec<_> = (0..new.len())
         .step_by(SEGMENT)
         .map(|from| from..(from + SEGMENT).min(new.len()))
@@ -69,12 +79,12 @@ pub(super) fn matches(
         .into_par_iter()
         .map(|range| {
             let length = range.len();
-            let copies = Scan::new(&index, old, new, range).run();
-            counter.add(length);
+            let copies = Scan::new(index, old, new, range).run();
+            done(length);
             copies
         })
         .collect();
-    Ok(entries(copies.concat(), new.len()))
+    entries(copies.concat(), new.len())
 }
 
 /// Joins copies that go on where the one before ended, and makes what is between them literal.

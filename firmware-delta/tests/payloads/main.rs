@@ -10,6 +10,7 @@
 
 mod containers;
 mod forge;
+mod large;
 mod lies;
 mod prediction;
 mod resume;

@@ -19,6 +19,7 @@ mod keygen;
 mod keys;
 mod merge;
 mod payload;
+mod payload_diff;
 mod payload_table;
 mod plan_loss;
 mod promote;

@@ -4,20 +4,17 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use device_pki::durable::{self, Replacement};
-use firmware_delta::format::Codecs;
 use firmware_delta::{
     Applier, Built, DiffError, DiffOptions, DiffProgress, DiffStage, Expectation, Limits,
-    PatchError, SeekImage, StreamCodec, Summary, VerifiedOld,
+    PatchError, SeekImage, Summary, VerifiedOld,
 };
 use repo_tool::{Error, Progress, Result};
 
+use super::payload_diff::DiffArgs;
 use super::payload_table::{parts, table};
 use crate::Context;
 use crate::bar::Bar;
 use crate::output::{bytes, percent};
-
-/// Longest image that is read into memory here.
-const LIMIT: u64 = 16 << 30;
 
 /// Make, apply and inspect payloads by hand
 #[derive(Args, Debug)]
@@ -32,24 +29,10 @@ enum PayloadCommand {
     ///
     /// Images of squashfs are compared unpacked, which makes a payload a tenth of the size; the device packs again what
     /// changed, bit for bit. What that costs it is said beside the size.
-    Diff {
-        old: PathBuf,
-        new: PathBuf,
-        payload: PathBuf,
-        /// Compress by LZMA2 where that is smaller: usually by a tenth, decoded at a tenth of the speed
-        #[arg(long)]
-        lzma2: bool,
-        /// Compare images of compressed blocks as they are, for devices that cannot pack them
-        #[arg(long)]
-        packed: bool,
-        /// Unpack squashfs by Zstandard too, for devices that were built to pack it
-        #[arg(long, conflicts_with = "packed")]
-        zstd_blocks: bool,
-        /// Most seconds of processor time, by the forecast, that a device may need; above that, the image is compared
-        /// as it is and compressed by Zstandard alone
-        #[arg(long, value_name = "SECONDS")]
-        device_seconds: Option<u64>,
-    },
+    ///
+    /// Both images are held in memory: in all some seven bytes for each of their bytes, eleven from 2 GiB on, and a third of a GiB.
+    /// `--memory` sets a bound.
+    Diff(DiffArgs),
     /// Make the full payload of NEW
     Full { new: PathBuf, payload: PathBuf },
     /// Apply a payload; OLD is not read for a full one
@@ -65,45 +48,7 @@ enum PayloadCommand {
 impl PayloadArgs {
     pub(crate) fn run(self, context: &Context) -> Result<()> {
         match &self.command {
-            PayloadCommand::Diff {
-                old,
-                new,
-                payload,
-                lzma2,
-                packed,
-                zstd_blocks,
-                device_seconds,
-            } => {
-                let (old, new) = (read(old)?, read(new)?);
-                let mut options = DiffOptions::default();
-                if *packed {
-                    options.containers = Codecs::STORED;
-                } else if *zstd_blocks {
-                    options.containers = Codecs::KNOWN;
-                }
-                if *lzma2 {
-                    options.codec = StreamCodec::Lzma2;
-                }
-                let most = device_seconds.map(|seconds| seconds.saturating_mul(1000));
-                make(payload, context, |to, progress| {
-                    let mut made = Vec::new();
-                    let mut built =
-                        firmware_delta::diff(&old, &new, &options, &mut made, progress)?;
-                    let cost =
-                        firmware_delta::inspect(&mut made.as_slice()).map(|made| made.cost());
-                    let too_slow =
-                        matches!((cost, most), (Ok(cost), Some(most)) if cost.milliseconds > most);
-                    if too_slow {
-                        made.clear();
-                        let mut plain = DiffOptions::default();
-                        plain.containers = Codecs::STORED;
-                        built = firmware_delta::diff(&old, &new, &plain, &mut made, progress)?;
-                    }
-                    let failed = |source| DiffError::Write { source };
-                    to.write_all(&made).map_err(failed)?;
-                    Ok(built)
-                })
-            }
+            PayloadCommand::Diff(diff) => diff.run(context),
             PayloadCommand::Full { new, payload } => {
                 let mut new = BufReader::new(open(new)?);
                 let mut spool = tempfile::tempfile_in(folder_of(payload))
@@ -123,7 +68,7 @@ impl PayloadArgs {
     }
 }
 
-fn make(
+pub(super) fn make(
     path: &Path,
     context: &Context,
     maker: impl FnOnce(&mut dyn Write, &(dyn Fn(DiffProgress) + Sync)) -> Result<Built, DiffError>,
@@ -170,7 +115,7 @@ impl Write for Into {
     }
 }
 
-fn folder_of(path: &Path) -> &Path {
+pub(super) fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -246,15 +191,11 @@ fn inspect(path: &Path) -> Result<Summary> {
     firmware_delta::inspect(&mut BufReader::new(open(path)?)).map_err(|e| refused(path, e))
 }
 
-fn read(path: &Path) -> Result<Vec<u8>> {
-    Ok(durable::read_bounded(path, LIMIT)?)
-}
-
-fn open(path: &Path) -> Result<File> {
+pub(super) fn open(path: &Path) -> Result<File> {
     File::open(path).map_err(|e| io("open", path, e))
 }
 
-fn io(step: &'static str, path: &Path, source: std::io::Error) -> Error {
+pub(super) fn io(step: &'static str, path: &Path, source: std::io::Error) -> Error {
     Error::Io {
         step,
         path: path.to_owned(),
