@@ -13,6 +13,7 @@
 mod blocks;
 mod clients;
 mod devices;
+mod guide;
 mod pki;
 
 use std::fmt::Write as _;

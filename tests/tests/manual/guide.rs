@@ -1,17 +1,11 @@
-//! `docs/INTEGRATION.md`, followed: its commands make a disk, over loop devices, with real environments of boot loaders, which the
-//! updater then reads; its configuration is one; and it names the files that are shipped.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that fails should panic, in its helpers as well"
-)]
+//! `docs/INTEGRATION.md`, followed: its commands make a disk, over loop devices, with real environments of boot loaders, and the
+//! updater takes releases from a server into it; its configuration is one; and it names the files that are shipped.
 
 use std::fmt::Write as _;
-use std::fs;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::{env, fs};
 
 use updater::config::Config;
 
@@ -140,53 +134,85 @@ fn its_commands_make_a_device() {
         .map(|i| (i >> 9).to_le_bytes()[0])
         .collect();
     fs::write(at("rootfs.img"), &image).unwrap();
-    // The kernel of this machine was started by another boot loader: the device's command line is a file.
-    fs::write(at("cmdline"), "ro panic=10 updater.slot=A\n").unwrap();
 
     let text = guide();
     let run = blocks(
         &text,
         &[("```sh factory", "```"), ("<!-- on a file:", "-->")],
     );
-    assert_eq!(run.len(), 8, "blocks");
+    assert_eq!(run.len(), 13, "blocks");
     let mut script = "set -euo pipefail\n".to_owned();
     script.push_str("trap 'echo \"FAILED in the block at line $BLOCK: $BASH_COMMAND\" >&2' ERR\n");
-    // What the reader does not see: the device's command line, and the answer for the test.
-    script.push_str(
-        "updater() {\n    printf '[boot]\\ncmdline = \"%s/cmdline\"\\n' \"$PWD\" > drop-in\n    \
-         mkdir -p \"${2%.toml}.d\"; cp drop-in \"${2%.toml}.d/90.toml\"\n    \
-         command \"$UPDATER\" --json \"$@\" >> answers\n}\n",
-    );
+    script.push_str("trap 'kill $(jobs -p) 2> /dev/null || true' EXIT\n");
+    script.push_str(HIDDEN);
     for (line, block) in &run {
         writeln!(script, "BLOCK={line}\n{block}").unwrap();
     }
-    let output = Command::new("bash")
-        .arg("-c")
-        .arg(&script)
+    let listeners = PORTS.map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+    for (port, listener) in PORTS.iter().zip(&listeners) {
+        let free = listener.local_addr().unwrap().port().to_string();
+        script = script.replace(port, &free);
+    }
+    drop(listeners);
+    let path = env::var_os("PATH").unwrap();
+    let path = env::join_paths(std::iter::once(crate::programs()).chain(env::split_paths(&path)));
+    let output = Command::new("timeout")
+        .args(["180", "bash", "-c", &script])
         .current_dir(folder.path())
         .env("DISK", at("disk"))
         .env("ROOT", at("root"))
         .env("LOOPS", at("loops"))
         .env("SOURCE", source())
-        .env("UPDATER", env!("CARGO_BIN_EXE_updater"))
+        .env("HOME", folder.path())
+        .env("PATH", path.unwrap())
         .stdin(Stdio::null())
         .output()
         .unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout);
     let said = String::from_utf8_lossy(&output.stderr);
     let answers = fs::read_to_string(at("answers")).unwrap_or_default();
-    assert!(output.status.success(), "{said}\n{answers}");
-    let answers: Vec<&str> = answers.lines().collect();
-    assert_eq!(answers.len(), 4, "one for each boot loader: {answers:?}");
-    for answer in answers {
-        let answer: serde_json::Value = serde_json::from_str(answer).unwrap();
-        assert_eq!(
-            (&answer["booted"], &answer["next"]),
-            (&"A".into(), &"A".into()),
-            "{answer}"
-        );
+    let log = fs::read_to_string(at("server.log")).unwrap_or_default();
+    assert!(output.status.success(), "{said}\n{answers}\n{log}");
+    let answers: Vec<serde_json::Value> = answers
+        .lines()
+        .map(|answer| serde_json::from_str(answer).unwrap())
+        .collect();
+    // First one status for each boot loader, of a device that runs what the factory wrote.
+    let (made, updated) = answers.split_at(4);
+    for answer in made {
+        assert_eq!(slots(answer), ("A", "A"), "{answer}");
     }
-    // Slot A holds the firmware of the factory, and slot B, which is another place, does not.
-    let slot = |name: &str| fs::read(at(name)).unwrap();
-    assert!(slot("diskp3").starts_with(&image));
-    assert!(!slot("diskp4").starts_with(&image));
+    // Then: enrol, doctor, once, once, status; once, once, once, why, status.
+    let [_, _, _, _, second, _, _, _, why, last] = updated else {
+        panic!("{} answers: {updated:?}", updated.len())
+    };
+    for answer in [second, last] {
+        assert_eq!(slots(answer), ("B", "B"), "{answer}");
+        assert_eq!(answer["running"]["version"], "1.1.0", "{answer}");
+    }
+    assert!(why.to_string().contains("1.2.0"), "{why}");
+    // The boot loader's environment as libubootenv reads it: on trial, then without the slot that was left.
+    assert!(printed.contains("BOOT_ORDER=B A"), "{printed}");
+    assert!(printed.contains("BOOT_TRIAL=B"), "{printed}");
+    assert!(printed.contains("BOOT_ORDER=B\n"), "{printed}");
+    assert!(fs::read(at("diskp4")).unwrap().starts_with(&image));
 }
+
+/// Which slot runs, and which is started next.
+fn slots(status: &serde_json::Value) -> (&str, &str) {
+    let of = |name: &str| status[name].as_str().unwrap_or("?");
+    (of("booted"), of("next"))
+}
+
+/// The guide's own ports, in the place of which free ones are used.
+const PORTS: [&str; 2] = ["18443", "18444"];
+
+/// What the reader does not see: the device's command line from the beginning, and the answers for the test.
+const HIDDEN: &str = r#"
+echo 'ro panic=10 updater.slot=A' > cmdline
+updater() {
+    mkdir -p "${2%.toml}.d"
+    printf '[boot]\ncmdline = "%s/cmdline"\n' "$PWD" > "${2%.toml}.d/10-trial.toml"
+    command updater --json "$@" >> answers
+}
+"#;
