@@ -48,14 +48,16 @@ fn every_name_exists() {
         }
         for name in names(code) {
             let last = name.rsplit("::").next().unwrap();
-            let found = ["fn ", "struct ", "enum ", "type "].iter().any(|kind| {
-                sources
-                    .match_indices(&format!("{kind}{last}"))
-                    .any(|(at, found)| {
-                        let after = sources[at + found.len()..].chars().next().unwrap();
-                        !after.is_alphanumeric() && after != '_'
-                    })
-            });
+            let found = ["fn ", "struct ", "enum ", "trait ", "type "]
+                .iter()
+                .any(|kind| {
+                    sources
+                        .match_indices(&format!("{kind}{last}"))
+                        .any(|(at, found)| {
+                            let after = sources[at + found.len()..].chars().next().unwrap();
+                            !after.is_alphanumeric() && after != '_'
+                        })
+                });
             assert!(found, "no item {name}: {line}");
         }
         assert!(names(tests).next().is_some(), "no test: {line}");
