@@ -3,11 +3,13 @@
 //!
 //! There is one for the process, as there is one watchdog: what reads a block of a disk knows of no service.
 
+use std::future::Future;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
 
 static PULSE: AtomicUsize = AtomicUsize::new(0);
 
@@ -24,6 +26,18 @@ pub(crate) async fn sleep(mut time: Duration) {
         tokio::time::sleep(slice).await;
         beat();
         time = time.saturating_sub(slice);
+    }
+}
+
+/// What `work` comes to, if it does within `limit`: waiting for it has an end of its own, and is no standing still.
+pub(crate) async fn within<F: Future>(limit: Duration, work: F) -> Result<F::Output, Elapsed> {
+    let mut work = std::pin::pin!(timeout(limit, work));
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            () = sleep(Duration::from_secs(1)) => {}
+        }
     }
 }
 
@@ -71,5 +85,29 @@ impl Watch {
         };
         let now = PULSE.load(Ordering::Relaxed);
         now != std::mem::replace(&mut self.seen, now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_an_answer_with_an_end_does_not_stand_still() {
+        let mut watch = Watch::every(Some(Duration::from_secs(5)));
+        let limit = Duration::from_secs(60);
+        let silent = within(limit, std::future::pending::<()>());
+        let watching = async {
+            let mut due = 0;
+            while due < 11 {
+                assert!(watch.is_due().await, "after {due} times");
+                due += 1;
+            }
+        };
+        let began = Instant::now();
+        let (silent, ()) = tokio::join!(silent, watching);
+        assert!(silent.is_err());
+        assert_eq!(began.elapsed(), limit);
+        assert_eq!(within(limit, async { 7 }).await.ok(), Some(7));
     }
 }

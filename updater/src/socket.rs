@@ -135,7 +135,8 @@ async fn serve(stream: tokio::net::UnixStream, sender: &mpsc::Sender<Asked>) -> 
         };
         let mut text = answer.to_string();
         text.push('\n');
-        writer.write_all(text.as_bytes()).await?;
+        // Who does not read its answer holds no place.
+        tokio::time::timeout(SILENCE, writer.write_all(text.as_bytes())).await??;
         if !whole {
             return Ok(());
         }

@@ -187,7 +187,7 @@ pub(crate) fn beginning(bytes: &[u8]) -> String {
 }
 
 /// Between half of `pause` and all of it, so that many devices do not come back at once.
-fn with_jitter(pause: Duration) -> Duration {
+pub(crate) fn with_jitter(pause: Duration) -> Duration {
     let mut byte = [0];
     let _no_randomness_no_jitter = getrandom::fill(&mut byte);
     let share = u32::from(byte[0]);

@@ -25,7 +25,7 @@ use crate::refresh::Client;
 use crate::slot::{ImageWriter, OpenSlot, Place, WrittenImage};
 use crate::state_store::StateStore;
 use crate::stop::Stop;
-use crate::transport::{Part, Request, beginning};
+use crate::transport::{Part, Request, beginning, with_jitter};
 
 /// Bytes of new image between two checkpoints.
 const CHECKPOINT_EVERY: u64 = 8 * 1024 * 1024;
@@ -249,11 +249,17 @@ impl Transfer<'_, '_> {
                     if reopened < REOPENED =>
                 {
                     reopened = reopened.saturating_add(1);
+                    let pause = self.client.transport.limits().pause_after(reopened);
                     tracing::info!(
                         received,
                         offset,
                         "the download broke off and is taken up again"
                     );
+                    // Stopped meanwhile, `stream` says so.
+                    tokio::select! {
+                        () = pulse::sleep(with_jitter(pause)) => {}
+                        () = self.rules.stop.asked() => {}
+                    }
                 }
                 Err(e) => {
                     if matches!(e, Error::Transport(_) | Error::Stopped) {
@@ -283,14 +289,18 @@ impl Transfer<'_, '_> {
             offset: *offset,
             most: job.target.length().most(),
         };
-        let body = self.client.transport.open(&request).await?;
+        let stop = self.rules.stop.clone();
+        let body = tokio::select! {
+            biased;
+            () = stop.asked() => return Err(Error::Stopped),
+            body = self.client.transport.open(&request) => body?,
+        };
         let mut body = body.ok_or_else(|| Error::Missing {
             what: request.path.clone(),
         })?;
         let mut kept = applier.progress().map_err(|e| job.refused(e))?.new_offset;
         let mut cap = self.rules.rate.map(Cap::new);
         let begun = Instant::now();
-        let stop = self.rules.stop.clone();
         loop {
             let piece = tokio::select! {
                 biased;

@@ -15,7 +15,6 @@ use reqwest::header::{
     ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_RANGE, HeaderMap, HeaderValue, RANGE,
 };
 use reqwest::{Client, ClientBuilder, Response, StatusCode, Url};
-use tokio::time::timeout;
 
 use super::{Answer, Body, NetworkLimits, Part, Request, Transport};
 use crate::error::TransportError;
@@ -159,7 +158,7 @@ impl Http {
         }
         // A connection first, if there is none, and then the head of the answer.
         let patience = self.limits.connect.saturating_add(self.limits.silence);
-        match timeout(patience, request.send()).await {
+        match pulse::within(patience, request.send()).await {
             Ok(sent) => sent.map_err(|e| failure::no_answer(url.as_str(), &e)),
             Err(_) => Err(TransportError::NoAnswer {
                 url: url.to_string(),
@@ -179,7 +178,7 @@ impl Http {
                 }
             }
         };
-        let _read_or_not = timeout(self.limits.silence, read).await;
+        let _read_or_not = pulse::within(self.limits.silence, read).await;
         let_go().await;
     }
 

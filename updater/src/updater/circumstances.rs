@@ -130,20 +130,7 @@ impl Updater {
 
     /// The first file in the folder that forbids installations, and its first line.
     fn inhibited(&self) -> Option<(String, String)> {
-        let folder = &self.config.policy.inhibit;
-        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
-        let name = names.filter(|name| !name.starts_with('.')).min()?;
-        let text = read(&folder.join(&name), 4096).ok().flatten();
-        let text = String::from_utf8_lossy(&text.unwrap_or_default()).into_owned();
-        let line: String = text
-            .lines()
-            .next()
-            .unwrap_or_default()
-            .chars()
-            .take(200)
-            .collect();
-        Some((name, line.trim().to_owned()))
+        inhibitor(&self.config.policy.inhibit)
     }
 
     /// Whether a file or a command says that the link is metered. A command that cannot be run says so, too: nobody is to pay
@@ -189,12 +176,74 @@ fn local(now: Timestamp) -> Option<i32> {
     ahead(String::from_utf8(ended.output).ok()?.trim())
 }
 
+/// The first file in the folder, by name, and its first line. A folder that is there and cannot be read forbids as well: nobody
+/// knows who has asked for quiet. What is no plain file counts by its name alone, for a pipe would hold its reader for good.
+fn inhibitor(folder: &Path) -> Option<(String, String)> {
+    let unreadable = |e: std::io::Error| {
+        let name = folder.display().to_string();
+        Some((name, format!("the folder cannot be read: {e}")))
+    };
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries.collect::<Result<Vec<_>, _>>(),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return None,
+        Err(e) => return unreadable(e),
+    };
+    let entries = match entries {
+        Ok(entries) => entries,
+        Err(e) => return unreadable(e),
+    };
+    let names = entries
+        .iter()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let name = names.filter(|name| !name.starts_with('.')).min()?;
+    let path = folder.join(&name);
+    if !path.is_file() {
+        return Some((name, "no plain file: its name alone counts".to_owned()));
+    }
+    let text = read(&path, 4096).ok().flatten().unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let line: String = text
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .take(200)
+        .collect();
+    Some((name, line.trim().to_owned()))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::process::Command;
+
     use super::*;
 
     #[test]
     fn local_time_is_what_date_says() {
         assert!(local(Timestamp::EPOCH).is_some());
+    }
+
+    #[test]
+    fn whatever_lies_in_the_folder_forbids_and_holds_nobody_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let found = || inhibitor(folder.path());
+        let said = |name: &str, why: &str| Some((name.to_owned(), why.to_owned()));
+        assert_eq!(inhibitor(&at("none")), None);
+        assert_eq!(found(), None);
+        fs::write(at(".hidden"), "not this").unwrap();
+        assert_eq!(found(), None);
+        fs::write(at("surgery"), " until nine \nand more\n").unwrap();
+        assert_eq!(found(), said("surgery", "until nine"));
+        let made = Command::new("mkfifo").arg(at("pipe")).status().unwrap();
+        assert!(made.success());
+        let alone = "no plain file: its name alone counts";
+        assert_eq!(found(), said("pipe", alone));
+        std::os::unix::fs::symlink("nowhere", at("link")).unwrap();
+        assert_eq!(found(), said("link", alone));
+        // What stands in the folder's place is no folder without entries.
+        let (_, why) = inhibitor(&at("surgery")).unwrap();
+        assert!(why.starts_with("the folder cannot be read: "), "{why}");
     }
 }

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::Response;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::super::pace::{Pace, Slow};
 use super::super::{Answer, Body, NetworkLimits, too_long};
 use super::failure::{by_tls, reason};
 use crate::error::TransportError;
+use crate::pulse;
 
 /// Which part of a file an answer holds.
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +57,7 @@ impl HttpBody {
     async fn next(&mut self) -> Result<Option<Bytes>, TransportError> {
         loop {
             let begin = Instant::now();
-            let came = timeout(self.pace.patience(), self.answer.chunk()).await;
+            let came = pulse::within(self.pace.patience(), self.answer.chunk()).await;
             let waited = begin.elapsed();
             match came {
                 Ok(Ok(None)) => {

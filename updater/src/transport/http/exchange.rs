@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use reqwest::Method;
-use tokio::time::timeout;
 
 use super::{Settings, builder, failure, retry, unusable};
 use crate::error::TransportError;
@@ -57,14 +56,14 @@ pub(crate) async fn exchange(
         seconds: seconds.as_secs(),
     };
     let patience = limits.connect.saturating_add(limits.silence);
-    let answer = timeout(patience, asked.send())
+    let answer = pulse::within(patience, asked.send())
         .await
         .map_err(|_| late(patience))?
         .map_err(|e| failure::no_answer(url, &e))?;
     let status = answer.status().as_u16();
     let retry_after = retry::asked_for(answer.headers());
     let read = read(answer, url, request.limit);
-    let body = timeout(limits.total, read)
+    let body = pulse::within(limits.total, read)
         .await
         .map_err(|_| late(limits.total))??;
     Ok(Answered {
