@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use device_pki::{Clock, Organisation, durable};
+use device_pki::{Clock, KeySource, Organisation, durable};
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
@@ -45,9 +45,10 @@ pub struct Est {
     pub listen: SocketAddr,
     /// The Device-Issuing CA's certificate.
     pub ca: PathBuf,
-    /// Its key, encrypted or not.
-    pub key: PathBuf,
-    /// File whose first line is the key's passphrase; without it, the environment has it.
+    /// Its key: a file, encrypted or not, `env:NAME`, or a key on a PKCS#11 token by its URI (RFC 7512).
+    #[serde(deserialize_with = "key_source")]
+    pub key: KeySource,
+    /// File whose first line is the key's passphrase or the token's PIN; without it, the environment has it.
     #[serde(rename = "passphrase_file")]
     pub passphrase: Option<PathBuf>,
     /// Whose devices they are: what their names are made of, as in `pki.json`.
@@ -83,6 +84,11 @@ pub enum Superseded {
     Revoke,
     /// They expire by themselves: revocation lists stay shorter.
     Expire,
+}
+
+fn key_source<'de, D: serde::Deserializer<'de>>(from: D) -> Result<KeySource, D::Error> {
+    let text = String::deserialize(from)?;
+    text.parse().map_err(serde::de::Error::custom)
 }
 
 fn ninety() -> u32 {
@@ -202,11 +208,13 @@ impl ConfigFile {
             &mut file.certificate,
             &mut file.key,
         ];
-        let est = file.est.iter_mut().flat_map(|est| {
-            [&mut est.ca, &mut est.key]
-                .into_iter()
-                .chain(&mut est.passphrase)
-        });
+        if let Some(est) = &mut file.est {
+            est.key = est.key.clone().below(folder);
+        }
+        let est = file
+            .est
+            .iter_mut()
+            .flat_map(|est| std::iter::once(&mut est.ca).chain(&mut est.passphrase));
         for path in single
             .into_iter()
             .flatten()

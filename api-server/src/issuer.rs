@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use device_pki::{
-    Authority, CaKind, Certificate, Crl, CrlContent, Device, KeyPair, Leaf, Passphrase,
+    Authority, CaKey, CaKind, Certificate, Crl, CrlContent, Device, Leaf, Passphrase, SecretOf,
     SerialNumber, SubjectKey, SystemEntropy, TrustAnchor, Validity, durable,
 };
 use metadata_schema::time::Timestamp;
@@ -12,7 +12,7 @@ use crate::config::Est;
 use crate::error::{Error, Result};
 use crate::store::Enrolments;
 
-/// The environment's word for the passphrase of the CA's key.
+/// The environment's word for the passphrase of the CA's key, or the PIN of its token.
 pub const PASSPHRASE: &str = "API_SERVER_CA_PASSPHRASE";
 /// Where its revocation list is, below the server's own data.
 pub(crate) const LISTS: &str = "crl";
@@ -47,12 +47,7 @@ impl Issuer {
             let reason = format!("{} certifies no devices", certificate.subject());
             return Err(Error::Config { what: name, reason });
         }
-        let passphrase = if KeyPair::is_encrypted(&est.key)? {
-            Some(passphrase(est)?)
-        } else {
-            None
-        };
-        let key = KeyPair::load(&est.key, passphrase.as_ref())?;
+        let key = open_key(est)?;
         let ski = certificate.subject_key_id().unwrap_or_default();
         let lists = data.join(LISTS);
         durable::create_dir_durable(&lists, 0o755)?;
@@ -147,15 +142,26 @@ impl Issuer {
     }
 }
 
-fn passphrase(est: &Est) -> Result<Passphrase> {
-    if let Some(path) = &est.passphrase {
-        return Ok(Passphrase::read(path)?);
-    }
-    match std::env::var(PASSPHRASE) {
-        Ok(text) if !text.is_empty() => Ok(Passphrase::new(text)),
-        _ => Err(Error::Config {
-            what: est.key.display().to_string(),
-            reason: format!("it is encrypted: give est.passphrase_file, or set {PASSPHRASE}"),
-        }),
-    }
+/// Opens the CA's key by its passphrase or PIN, from the file of the configuration or from the environment.
+fn open_key(est: &Est) -> Result<CaKey> {
+    let ask = |_: SecretOf<'_>| {
+        if let Some(path) = &est.passphrase {
+            return Passphrase::read(path);
+        }
+        match std::env::var(PASSPHRASE) {
+            Ok(text) if !text.is_empty() => Ok(Passphrase::new(text)),
+            _ => Err(device_pki::Error::PassphraseNeeded {
+                what: est.key.to_string(),
+            }),
+        }
+    };
+    CaKey::open(&est.key, &ask).map_err(|error| match error {
+        device_pki::Error::PassphraseNeeded { what } => Error::Config {
+            what,
+            reason: format!(
+                "it needs a passphrase or a PIN: give est.passphrase_file, or set {PASSPHRASE}"
+            ),
+        },
+        error => error.into(),
+    })
 }

@@ -25,11 +25,11 @@ use rcgen::{
     RevokedCertParams,
 };
 
+use crate::ca_key::{CaKey, Signer};
 use crate::certificate::Certificate;
 use crate::crl::Crl;
 use crate::entropy::Entropy;
 use crate::error::{Error, Result};
-use crate::key::KeyPair;
 use crate::name::Organisation;
 use crate::profile::{self, CaKind, Leaf, Validity};
 use crate::serial_number::SerialNumber;
@@ -41,7 +41,7 @@ pub struct Authority {
     kind: CaKind,
     organisation: Organisation,
     certificate: Certificate,
-    key: KeyPair,
+    key: CaKey,
 }
 
 /// What a revocation list says.
@@ -64,15 +64,16 @@ impl Authority {
     /// If the certificate cannot be written.
     pub fn root(
         organisation: Organisation,
-        key: KeyPair,
+        key: impl Into<CaKey>,
         validity: Validity,
         entropy: &mut dyn Entropy,
     ) -> Result<Self> {
-        let kind = CaKind::Root;
+        let (kind, key) = (CaKind::Root, key.into());
         let mut params = kind.params(&organisation);
         profile::finish(&mut params, validity, entropy)?;
-        let written = params.self_signed(&key);
-        let certificate = read_back(&params, written)?;
+        let signer = Signer::new(&key);
+        let written = params.self_signed(&signer);
+        let certificate = read_back(&params, &signer, written)?;
         Ok(Self {
             kind,
             organisation,
@@ -88,10 +89,11 @@ impl Authority {
     pub fn subordinate(
         &self,
         kind: CaKind,
-        key: KeyPair,
+        key: impl Into<CaKey>,
         validity: Validity,
         entropy: &mut dyn Entropy,
     ) -> Result<Self> {
+        let key = key.into();
         let certificate = self.sign(kind.params(&self.organisation), &key, validity, entropy)?;
         Ok(Self {
             kind,
@@ -109,7 +111,7 @@ impl Authority {
         &self,
         kind: CaKind,
         number: usize,
-        key: KeyPair,
+        key: impl Into<CaKey>,
         validity: Validity,
         entropy: &mut dyn Entropy,
     ) -> Result<Self> {
@@ -121,6 +123,7 @@ impl Authority {
                 .distinguished_name
                 .push(rcgen::DnType::CommonName, name);
         }
+        let key = key.into();
         let certificate = self.sign(params, &key, validity, entropy)?;
         Ok(Self {
             kind,
@@ -138,8 +141,9 @@ impl Authority {
         kind: CaKind,
         organisation: Organisation,
         certificate: Certificate,
-        key: KeyPair,
+        key: impl Into<CaKey>,
     ) -> Result<Self> {
+        let key = key.into();
         if key.public_key_der() != certificate.public_key_der() {
             return Err(Error::KeyMismatch {
                 subject: certificate.subject().to_owned(),
@@ -202,12 +206,10 @@ impl Authority {
             revoked_certs: revoked_certs.collect::<Result<_>>()?,
             key_identifier_method: self.key_id_method(),
         };
+        let signer = Signer::new(&self.key);
         let list = params
-            .signed_by(&self.issuer()?)
-            .map_err(|source| Error::Issue {
-                subject: self.certificate.subject().to_owned(),
-                source,
-            })?;
+            .signed_by(&self.issuer(&signer)?)
+            .map_err(|source| signer.reason(self.certificate.subject(), source))?;
         Crl::from_der("revocation list", list.der())
     }
 
@@ -222,7 +224,7 @@ impl Authority {
     }
 
     /// The CA's key.
-    pub fn key(&self) -> &KeyPair {
+    pub fn key(&self) -> &CaKey {
         &self.key
     }
 
@@ -254,12 +256,13 @@ impl Authority {
             });
         }
         profile::finish(&mut params, validity, entropy)?;
-        let written = params.signed_by(key, &self.issuer()?);
-        read_back(&params, written)
+        let signer = Signer::new(&self.key);
+        let written = params.signed_by(key, &self.issuer(&signer)?);
+        read_back(&params, &signer, written)
     }
 
-    fn issuer(&self) -> Result<Issuer<'_, &KeyPair>> {
-        Issuer::from_ca_cert_der(self.certificate.der(), &self.key).map_err(|source| Error::Issue {
+    fn issuer<'a>(&'a self, signer: &'a Signer<'a>) -> Result<Issuer<'a, &'a Signer<'a>>> {
+        Issuer::from_ca_cert_der(self.certificate.der(), signer).map_err(|source| Error::Issue {
             subject: self.certificate.subject().to_owned(),
             source,
         })
@@ -277,6 +280,7 @@ impl Authority {
 /// What was written, read as everybody else will read it.
 fn read_back(
     params: &CertificateParams,
+    signer: &Signer<'_>,
     written: Result<rcgen::Certificate, rcgen::Error>,
 ) -> Result<Certificate> {
     let subject = || {
@@ -286,9 +290,6 @@ fn read_back(
             _ => String::new(),
         }
     };
-    let certificate = written.map_err(|source| Error::Issue {
-        subject: subject(),
-        source,
-    })?;
+    let certificate = written.map_err(|source| signer.reason(&subject(), source))?;
     Certificate::from_der("certificate", certificate.der())
 }

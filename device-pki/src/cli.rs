@@ -12,6 +12,7 @@ mod keys;
 mod provision;
 mod renew_ca;
 mod revoke;
+mod tokens;
 
 use std::io::Write;
 use std::path::Path;

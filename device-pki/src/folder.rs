@@ -4,6 +4,7 @@
 //! pki.json                  who runs it, and which algorithms it uses
 //! trust-anchor.pem          the root's certificate: what devices are given
 //! <ca>/ca.pem, ca.key.pem   each CA's certificate and its encrypted key
+//! <ca>/ca.key.uri           instead of ca.key.pem: the PKCS#11 URI (RFC 7512) of a key that is on a token
 //! <ca>/state.json           what it issued and revoked, and the number of its next revocation list
 //! <ca>-<key id>/            a former generation of a CA, whose certificates are still in use
 //! signers/<name>/           chain.pem and, if the key was made here, key.pem
@@ -17,6 +18,7 @@
 
 mod generations;
 mod issue;
+mod keys;
 mod revoke;
 mod state;
 
@@ -36,8 +38,12 @@ use crate::key::{KeyAlgorithm, KeyPair, Protection};
 use crate::name::Organisation;
 use crate::passphrase::Passphrase;
 use crate::profile::{CaKind, Validity};
+use crate::token::TokenUri;
+use generations::Place;
+use keys::NewKey;
 
 pub use issue::{Issued, KeySource};
+pub use keys::CaTokens;
 pub use revoke::{DEFAULT_CRL_DAYS, Revoked};
 pub use state::{CaState, Entry};
 
@@ -88,6 +94,7 @@ impl Algorithms {
 pub struct PkiFolder {
     path: PathBuf,
     config: Config,
+    tokens: CaTokens,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -98,7 +105,7 @@ struct Config {
 }
 
 impl PkiFolder {
-    /// Makes a new PKI: root CA and the three CAs below it, each with an empty revocation list.
+    /// Makes a new PKI: root CA and the three CAs below it, each with an empty revocation list. All keys are in files.
     ///
     /// # Errors
     /// If there is a PKI already, or a step fails.
@@ -106,6 +113,21 @@ impl PkiFolder {
         path: &Path,
         organisation: &Organisation,
         algorithms: Algorithms,
+        ceremony: &mut Ceremony<'_>,
+    ) -> Result<Self> {
+        let tokens = CaTokens::default();
+        Self::create_on(path, organisation, algorithms, tokens, ceremony)
+    }
+
+    /// The same, with keys on tokens for those CAs that `tokens` names.
+    ///
+    /// # Errors
+    /// As [`PkiFolder::create`], and if a token refuses.
+    pub fn create_on(
+        path: &Path,
+        organisation: &Organisation,
+        algorithms: Algorithms,
+        tokens: CaTokens,
         ceremony: &mut Ceremony<'_>,
     ) -> Result<Self> {
         let config_path = path.join("pki.json");
@@ -121,23 +143,24 @@ impl PkiFolder {
         let folder = Self {
             path: path.to_owned(),
             config,
+            tokens,
         };
         let lock = folder.lock()?;
 
         let start = ceremony.now.plus_seconds(-BACKDATE);
         let valid = |kind: CaKind| Validity::days(start, kind.default_days());
-        let key = KeyPair::generate(algorithms.root, ceremony.entropy)?;
+        let NewKey { key, token } = folder.new_key(CaKind::Root, None, ceremony)?;
         let root = Authority::root(
             organisation.clone(),
             key,
             valid(CaKind::Root),
             ceremony.entropy,
         )?;
-        folder.keep(&root, None, ceremony)?;
+        folder.keep(&root, token.as_ref(), None, ceremony)?;
         for kind in CaKind::ISSUING {
-            let key = KeyPair::generate(algorithms.issuing, ceremony.entropy)?;
+            let NewKey { key, token } = folder.new_key(kind, None, ceremony)?;
             let ca = root.subordinate(kind, key, valid(kind), ceremony.entropy)?;
-            folder.keep(&ca, Some(CaKind::Root), ceremony)?;
+            folder.keep(&ca, token.as_ref(), Some(CaKind::Root), ceremony)?;
         }
         let pem = root.certificate().pem();
         durable::write(&folder.anchor_path(), pem.as_bytes(), durable::PUBLIC)?;
@@ -167,7 +190,14 @@ impl PkiFolder {
         Ok(Self {
             path: path.to_owned(),
             config,
+            tokens: CaTokens::default(),
         })
+    }
+
+    /// The same PKI, with tokens for new CA keys and somebody who knows the PINs.
+    #[must_use]
+    pub fn with_tokens(self, tokens: CaTokens) -> Self {
+        Self { tokens, ..self }
     }
 
     /// Where it is.
@@ -213,10 +243,7 @@ impl PkiFolder {
     /// # Errors
     /// If the passphrase is wrong, or certificate and key do not belong together.
     pub fn authority(&self, kind: CaKind, protection: Protection<'_>) -> Result<Authority> {
-        let key = KeyPair::load(
-            &self.ca_path(kind).join("ca.key.pem"),
-            passphrase(protection),
-        )?;
+        let key = self.place(kind).key(self, protection)?;
         Authority::new(
             kind,
             self.config.organisation.clone(),
@@ -245,18 +272,34 @@ impl PkiFolder {
         Ok(self.path.join("crl").join(format!("{ski}.crl")))
     }
 
-    /// Whether the key of a CA is in this folder: that of the root is best kept away from it.
+    /// Whether the key of a CA is in this folder, or on a token that is plugged in: that of the root is best kept away.
     pub fn has_key(&self, kind: CaKind) -> bool {
-        self.key_path(kind).exists()
+        self.place(kind).has_key()
     }
 
-    /// Whether the CA keys that are here are encrypted. All of them are, or none.
+    /// Whether the CA keys that are here in files are encrypted. All of them are, or none.
     ///
     /// # Errors
     /// If a key file cannot be read.
     pub fn is_encrypted(&self) -> Result<bool> {
-        let here = CaKind::ALL.into_iter().find(|kind| self.has_key(*kind));
-        KeyPair::is_encrypted(&self.key_path(here.unwrap_or(CaKind::Root)))
+        let in_file = |kind: &CaKind| self.key_path(*kind).exists();
+        match CaKind::ALL.into_iter().find(in_file) {
+            None if self.has_tokens()? => Ok(false),
+            here => KeyPair::is_encrypted(&self.key_path(here.unwrap_or(CaKind::Root))),
+        }
+    }
+
+    /// Whether any CA has its key on a token.
+    ///
+    /// # Errors
+    /// If the file with a key's URI cannot be read.
+    pub fn has_tokens(&self) -> Result<bool> {
+        for place in self.places() {
+            if place.token()?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The kinds of CA that this PKI has, the root first.
@@ -266,7 +309,7 @@ impl PkiFolder {
     }
 
     /// Makes a CA below the root that this PKI does not have yet: the one for identities from the factory, or the one for
-    /// operators. One that is there stays as it is; says whether it is new.
+    /// operators. One that is there stays as it is; says whether it is new. If the root's key is on a token, the new one is made there.
     ///
     /// # Errors
     /// If the root's key cannot be opened or a step fails.
@@ -278,12 +321,18 @@ impl PkiFolder {
         let root = self.authority(CaKind::Root, ceremony.protection)?;
         let start = ceremony.now.plus_seconds(-BACKDATE);
         let validity = Validity::days(start, kind.default_days());
-        let key = KeyPair::generate(self.config.algorithms.issuing, ceremony.entropy)?;
+        let beside = self.place(CaKind::Root).token()?;
+        let NewKey { key, token } = self.new_key(kind, beside, ceremony)?;
         let ca = root.subordinate(kind, key, validity, ceremony.entropy)?;
-        self.keep(&ca, Some(CaKind::Root), ceremony)?;
+        self.keep(&ca, token.as_ref(), Some(CaKind::Root), ceremony)?;
         drop(lock);
         self.write_crls_of(&self.places_of(kind), DEFAULT_CRL_DAYS, ceremony)?;
         Ok(true)
+    }
+
+    fn place(&self, kind: CaKind) -> Place {
+        let path = self.ca_path(kind);
+        Place { kind, path }
     }
 
     fn key_path(&self, kind: CaKind) -> PathBuf {
@@ -306,16 +355,13 @@ impl PkiFolder {
     fn keep(
         &self,
         ca: &Authority,
+        token: Option<&TokenUri>,
         issuer: Option<CaKind>,
         ceremony: &mut Ceremony<'_>,
     ) -> Result<()> {
         let path = self.ca_path(ca.kind());
         durable::create_dir_durable(&path, 0o700)?;
-        ca.key().save(
-            &path.join("ca.key.pem"),
-            ceremony.protection,
-            ceremony.entropy,
-        )?;
+        keys::keep(&path, ca.key(), token, ceremony)?;
         let pem = ca.certificate().pem();
         self.save_state(ca.kind(), &CaState::default())?;
         if let Some(issuer) = issuer {

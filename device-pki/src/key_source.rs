@@ -60,17 +60,25 @@ impl KeySource {
     /// If there is no such key, or it does not open; [`Error::Token`] for everything about tokens.
     pub fn open(&self, ask: AskSecret<'_>) -> Result<Box<dyn SigningKey>> {
         match self {
-            Self::File(path) => {
-                let name = path.display().to_string();
-                let text = KeyPair::read_text(path)?;
-                Ok(Box::new(open_pem(&name, &text, ask)?.into_tuf_signer()?))
-            }
-            Self::Environment(name) => {
-                let text = variable(name)?;
-                let what = self.to_string();
-                Ok(Box::new(open_pem(&what, &text, ask)?.into_tuf_signer()?))
+            Self::File(_) | Self::Environment(_) => {
+                Ok(Box::new(self.open_pair(ask)?.into_tuf_signer()?))
             }
             Self::Token(uri) => token::open(uri, ask),
+        }
+    }
+
+    /// Opens a key that is in memory then; one on a token never is.
+    pub(crate) fn open_pair(&self, ask: AskSecret<'_>) -> Result<KeyPair> {
+        match self {
+            Self::File(path) => {
+                open_pem(&path.display().to_string(), &KeyPair::read_text(path)?, ask)
+            }
+            Self::Environment(name) => open_pem(&self.to_string(), &variable(name)?, ask),
+            Self::Token(_) => Err(Error::malformed(
+                self.to_string(),
+                "a key in memory",
+                "it never leaves its token",
+            )),
         }
     }
 
@@ -151,6 +159,12 @@ fn variable(name: &str) -> Result<Zeroizing<Vec<u8>>> {
         "PRIVATE KEY"
     };
     Ok(Zeroizing::new(armoured(label).as_bytes().to_vec()))
+}
+
+impl From<PathBuf> for KeySource {
+    fn from(path: PathBuf) -> Self {
+        Self::File(path)
+    }
 }
 
 impl FromStr for KeySource {

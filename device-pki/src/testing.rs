@@ -117,7 +117,7 @@ impl TestPki {
         &self,
         ca: &Authority,
         params: rcgen::CertificateParams,
-        key: &KeyPair,
+        key: &impl rcgen::SigningKey,
         validity: Validity,
     ) -> Certificate {
         ca.sign(params, key, validity, &mut *self.entropy.borrow_mut())

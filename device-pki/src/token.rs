@@ -20,6 +20,8 @@ mod make;
 mod module;
 #[cfg(feature = "pkcs11")]
 mod objects;
+#[cfg(feature = "pkcs11")]
+mod renewed;
 
 #[cfg(feature = "pkcs11")]
 pub(crate) use key::open;
@@ -27,6 +29,10 @@ pub(crate) use key::open;
 pub use list::{ListedKey, ListedToken, list};
 #[cfg(feature = "pkcs11")]
 pub use make::{TokenAlgorithm, generate};
+#[cfg(feature = "pkcs11")]
+pub use module::is_present;
+#[cfg(feature = "pkcs11")]
+pub(crate) use renewed::RenewedKey;
 
 pub use error::TokenError;
 pub use uri::TokenUri;

@@ -100,6 +100,22 @@ fn the_device_does_not_carry_the_diff_engine() {
 }
 
 #[test]
+fn devices_load_no_modules_of_tokens() {
+    for name in ["updater", "device-channel"] {
+        let importer = package(name);
+        let dependencies = importer["dependencies"].as_array().unwrap();
+        let pki = dependencies
+            .iter()
+            .find(|d| d["name"] == "device-pki" && d["kind"].is_null())
+            .unwrap();
+        // It is a default feature, for device-pki's own command.
+        assert_eq!(pki["uses_default_features"], false, "{name}");
+        let features = pki["features"].as_array().unwrap();
+        assert!(!features.iter().any(|f| f == "pkcs11"), "{features:?}");
+    }
+}
+
+#[test]
 fn the_ground_reads_no_files_no_sockets_and_no_clock() {
     for name in ["metadata-schema", "firmware-delta"] {
         let manifest = package(name)["manifest_path"].as_str().unwrap().to_owned();

@@ -67,7 +67,7 @@ impl Enrolling {
             config.est = Some(Est {
                 listen: "127.0.0.1:0".parse().unwrap(),
                 ca: ca.join("ca.pem"),
-                key: ca.join("ca.key.pem"),
+                key: ca.join("ca.key.pem").into(),
                 passphrase: None,
                 organisation: pki.organisation().clone(),
                 days: 90,

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use device_pki::Result;
-use device_pki::folder::{DEFAULT_CRL_DAYS, PkiFolder};
+use device_pki::folder::DEFAULT_CRL_DAYS;
 
 use super::keys::PassphraseArgs;
 use super::say;
@@ -22,7 +22,7 @@ pub(super) struct CrlArgs {
 
 impl CrlArgs {
     pub(super) fn run(self, out: &mut dyn Write) -> Result<()> {
-        let pki = PkiFolder::open(&self.dir)?;
+        let pki = super::tokens::open(&self.dir)?;
         let lists = self
             .passphrase
             .ceremony(&pki, |ceremony| pki.write_crls(self.days, ceremony))?;

@@ -7,10 +7,11 @@ use device_pki::{CaKind, Organisation, Protection, Result, ScryptCost, SystemEnt
 
 use super::keys::PassphraseArgs;
 use super::say;
+use super::tokens::TokenArgs;
 
 /// Make a new PKI: a root CA, and below it the CAs for signers, devices, the factory, servers and operators
 ///
-/// The private keys of the CAs are encrypted with one passphrase. Give trust-anchor.pem to every device.
+/// The private keys of the CAs are in files, encrypted with one passphrase, or on PKCS#11 tokens (--key). Give trust-anchor.pem to every device.
 #[derive(Debug, Args)]
 pub(super) struct InitArgs {
     /// Folder to make
@@ -28,22 +29,34 @@ pub(super) struct InitArgs {
     #[arg(long, value_name = "COST", default_value = "portable")]
     scrypt: ScryptCost,
     #[command(flatten)]
+    tokens: TokenArgs,
+    #[command(flatten)]
     passphrase: PassphraseArgs,
 }
 
 impl InitArgs {
     pub(super) fn run(self, out: &mut dyn Write) -> Result<()> {
         let organisation = Organisation::new(&self.organisation, &self.domain, &self.namespace)?;
-        let passphrase = self.passphrase.choose()?;
+        let tokens = self.tokens.tokens()?;
+        let passphrase = match tokens.for_all() {
+            true => None,
+            false => Some(self.passphrase.choose()?),
+        };
+        let protection = passphrase
+            .as_ref()
+            .map_or(Protection::FileMode, |passphrase| {
+                Protection::Passphrase(passphrase, self.scrypt)
+            });
         let mut ceremony = Ceremony {
             now: self.passphrase.now(),
-            protection: Protection::Passphrase(&passphrase, self.scrypt),
+            protection,
             entropy: &mut SystemEntropy,
         };
-        let pki = PkiFolder::create(
+        let pki = PkiFolder::create_on(
             &self.dir,
             &organisation,
             Algorithms::STANDARD,
+            tokens,
             &mut ceremony,
         )?;
         for kind in [CaKind::Factory, CaKind::Operator] {

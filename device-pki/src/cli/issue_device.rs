@@ -2,7 +2,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use device_pki::folder::{KeySource, PkiFolder};
+use device_pki::folder::KeySource;
 use device_pki::{Device, Leaf, Result};
 
 use super::keys::PassphraseArgs;
@@ -26,7 +26,7 @@ pub(super) struct IssueDeviceArgs {
 
 impl IssueDeviceArgs {
     pub(super) fn run(self, out: &mut dyn Write) -> Result<()> {
-        let pki = PkiFolder::open(&self.dir)?;
+        let pki = super::tokens::open(&self.dir)?;
         let leaf = Leaf::Device(Device {
             serial: self.serial,
         });

@@ -2,7 +2,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use device_pki::folder::{KeySource, PkiFolder};
+use device_pki::folder::KeySource;
 use device_pki::{CaKind, Leaf, Operator, Result, SubjectKey, durable};
 
 use super::keys::PassphraseArgs;
@@ -32,7 +32,7 @@ pub(super) struct IssueOperatorArgs {
 
 impl IssueOperatorArgs {
     pub(super) fn run(self, out: &mut dyn Write) -> Result<()> {
-        let pki = PkiFolder::open(&self.dir)?;
+        let pki = super::tokens::open(&self.dir)?;
         let source = match &self.csr {
             Some(path) => {
                 let text = durable::read_bounded(path, LIMIT)?;
@@ -42,10 +42,14 @@ impl IssueOperatorArgs {
             None => KeySource::Generate,
         };
         let leaf = Leaf::Operator(Operator { name: self.name });
-        let issued = self.passphrase.ceremony(&pki, |ceremony| {
-            pki.add(CaKind::Operator, ceremony)?;
-            pki.issue(&leaf, source, self.days, ceremony)
-        })?;
+        let issued = self.passphrase.ceremony_of(
+            &pki,
+            matches!(source, KeySource::Given(_)),
+            |ceremony| {
+                pki.add(CaKind::Operator, ceremony)?;
+                pki.issue(&leaf, source, self.days, ceremony)
+            },
+        )?;
         super::say_issued(out, &issued)
     }
 }

@@ -3,7 +3,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::Args;
-use device_pki::folder::{KeySource, PkiFolder};
+use device_pki::folder::KeySource;
 use device_pki::{ApiServer, Leaf, Result};
 
 use super::keys::PassphraseArgs;
@@ -33,7 +33,7 @@ pub(super) struct IssueServerArgs {
 
 impl IssueServerArgs {
     pub(super) fn run(self, out: &mut dyn Write) -> Result<()> {
-        let pki = PkiFolder::open(&self.dir)?;
+        let pki = super::tokens::open(&self.dir)?;
         let leaf = Leaf::ApiServer(ApiServer {
             name: self.name,
             dns_names: self.dns,

@@ -2,7 +2,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use device_pki::folder::{KeySource, PkiFolder};
+use device_pki::folder::KeySource;
 use device_pki::{FirmwareSigner, KeyAlgorithm, Leaf, Result, SignerRole, SubjectKey, durable};
 
 use super::keys::PassphraseArgs;
@@ -42,7 +42,7 @@ pub(super) struct IssueSignerArgs {
 
 impl IssueSignerArgs {
     pub(super) fn run(self, out: &mut dyn Write) -> Result<()> {
-        let pki = PkiFolder::open(&self.dir)?;
+        let pki = super::tokens::open(&self.dir)?;
         let source = match (&self.csr, &self.public_key) {
             (Some(path), _) => {
                 let text = durable::read_bounded(path, LIMIT)?;
@@ -62,9 +62,11 @@ impl IssueSignerArgs {
             name: self.name,
             roles: self.roles,
         });
-        let issued = self.passphrase.ceremony(&pki, |ceremony| {
-            pki.issue(&leaf, source, self.days, ceremony)
-        })?;
+        let issued = self.passphrase.ceremony_of(
+            &pki,
+            matches!(source, KeySource::Given(_)),
+            |ceremony| pki.issue(&leaf, source, self.days, ceremony),
+        )?;
         super::say_issued(out, &issued)
     }
 }

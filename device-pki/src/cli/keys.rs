@@ -59,16 +59,26 @@ impl PassphraseArgs {
         }
     }
 
-    /// Opens a PKI and works on it with its CA keys.
+    /// Works on a PKI with its CA keys.
     pub(super) fn ceremony<T>(
         &self,
         pki: &PkiFolder,
         work: impl FnOnce(&mut Ceremony<'_>) -> Result<T>,
     ) -> Result<T> {
-        let passphrase = if pki.is_encrypted()? {
-            Some(self.read()?)
-        } else {
-            None
+        self.ceremony_of(pki, true, work)
+    }
+
+    /// The same for a person, who brings a key (`given`), or gets one that a passphrase protects even if all CA keys are on tokens.
+    pub(super) fn ceremony_of<T>(
+        &self,
+        pki: &PkiFolder,
+        given: bool,
+        work: impl FnOnce(&mut Ceremony<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let passphrase = match pki.is_encrypted()? {
+            true => Some(self.read()?),
+            false if !given && pki.has_tokens()? => Some(self.choose()?),
+            false => None,
         };
         let protection = passphrase
             .as_ref()

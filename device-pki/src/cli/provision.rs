@@ -2,7 +2,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use device_pki::folder::{KeySource, PkiFolder};
+use device_pki::folder::KeySource;
 use device_pki::{CaKind, Device, Error, Leaf, Result, SubjectKey, durable};
 
 use super::keys::PassphraseArgs;
@@ -37,7 +37,7 @@ pub(super) struct ProvisionArgs {
 
 impl ProvisionArgs {
     pub(super) fn run(self, out: &mut dyn Write) -> Result<()> {
-        let pki = PkiFolder::open(&self.dir)?;
+        let pki = super::tokens::open(&self.dir)?;
         let serials = match (&self.csv, self.serial) {
             (Some(path), _) => serials(path)?,
             (None, serial) => serial.into_iter().collect(),

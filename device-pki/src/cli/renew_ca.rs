@@ -7,6 +7,7 @@ use device_pki::{CaKind, Error, Result};
 
 use super::keys::PassphraseArgs;
 use super::say;
+use super::tokens::TokenArgs;
 
 /// Replace a CA below the root by a new generation, with a new key
 ///
@@ -19,6 +20,8 @@ pub(super) struct RenewCaArgs {
     /// Which CA: firmware-signing-ca, device-issuing-ca, server-ca, factory-ca or operator-ca
     #[arg(value_name = "CA", value_parser = kind)]
     ca: CaKind,
+    #[command(flatten)]
+    tokens: TokenArgs,
     #[command(flatten)]
     passphrase: PassphraseArgs,
 }
@@ -34,7 +37,7 @@ fn kind(text: &str) -> Result<CaKind> {
 
 impl RenewCaArgs {
     pub(super) fn run(self, out: &mut dyn Write) -> Result<()> {
-        let pki = PkiFolder::open(&self.dir)?;
+        let pki = PkiFolder::open(&self.dir)?.with_tokens(self.tokens.tokens_of(self.ca)?);
         let certificate = self
             .passphrase
             .ceremony(&pki, |ceremony| pki.renew(self.ca, ceremony))?;

@@ -3,7 +3,6 @@ use std::path::PathBuf;
 
 use clap::Args;
 use device_pki::Result;
-use device_pki::folder::PkiFolder;
 
 use super::keys::PassphraseArgs;
 use super::say;
@@ -22,7 +21,7 @@ pub(super) struct RevokeArgs {
 
 impl RevokeArgs {
     pub(super) fn run(self, out: &mut dyn Write) -> Result<()> {
-        let pki = PkiFolder::open(&self.dir)?;
+        let pki = super::tokens::open(&self.dir)?;
         let revoked = self
             .passphrase
             .ceremony(&pki, |ceremony| pki.revoke(&self.wanted, ceremony))?;

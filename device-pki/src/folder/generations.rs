@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{BACKDATE, CaState, Ceremony, PkiFolder, passphrase};
+use super::keys::{self, NewKey};
+use super::{BACKDATE, CaState, Ceremony, PkiFolder};
 use crate::authority::Authority;
 use crate::certificate::{Certificate, MAX_PEM_LENGTH};
 use crate::durable;
 use crate::error::{Error, Result};
-use crate::key::KeyPair;
 use crate::profile::{CaKind, Validity};
 
 /// The folder of one generation of a CA.
@@ -24,15 +24,8 @@ impl Place {
         Certificate::from_pem(&path.display().to_string(), &text)
     }
 
-    pub(super) fn has_key(&self) -> bool {
-        self.path.join("ca.key.pem").exists()
-    }
-
     pub(super) fn authority(&self, pki: &PkiFolder, ceremony: &Ceremony<'_>) -> Result<Authority> {
-        let key = KeyPair::load(
-            &self.path.join("ca.key.pem"),
-            passphrase(ceremony.protection),
-        )?;
+        let key = self.key(pki, ceremony.protection)?;
         let organisation = pki.config.organisation.clone();
         Authority::new(self.kind, organisation, self.certificate()?, key)
     }
@@ -54,7 +47,8 @@ impl Place {
 
 impl PkiFolder {
     /// Replaces a CA below the root by a new generation, with a key of its own. What the former one issued stays good, and it
-    /// goes on issuing revocation lists: its folder is `<ca>-<eight digits of its key id>` from now on.
+    /// goes on issuing revocation lists: its folder is `<ca>-<eight digits of its key id>` from now on. The key of the new one
+    /// is on the same token as that of the former, if nothing else was said.
     ///
     /// # Errors
     /// If the kind is the root, its key cannot be opened, or a step fails. Repeated, it goes on where it was cut off.
@@ -97,15 +91,14 @@ impl PkiFolder {
         let root = self.authority(CaKind::Root, ceremony.protection)?;
         let generation = self.places_of(kind).len().saturating_add(1);
         let validity = Validity::days(ceremony.now.plus_seconds(-BACKDATE), kind.default_days());
-        let key = KeyPair::generate(self.config.algorithms.issuing, ceremony.entropy)?;
+        let beside = self.place(kind).token()?;
+        let NewKey { key, token } = self.new_key(kind, beside, ceremony)?;
         let ca = root.generation(kind, generation, key, validity, ceremony.entropy)?;
         let mut issued = self.state(CaKind::Root)?;
         issued.enter(ca.certificate(), kind.folder());
         self.save_state(CaKind::Root, &issued)?;
         durable::create_dir_durable(path, 0o700)?;
-        let key_path = path.join("ca.key.pem");
-        ca.key()
-            .save(&key_path, ceremony.protection, ceremony.entropy)?;
+        keys::keep(path, ca.key(), token.as_ref(), ceremony)?;
         CaState::default().save(&path.join("state.json"))?;
         let pem = ca.certificate().pem();
         durable::write(&path.join("ca.pem"), pem.as_bytes(), durable::PUBLIC)

@@ -75,6 +75,16 @@ impl PkiFolder {
         days: Option<u32>,
         ceremony: &mut Ceremony<'_>,
     ) -> Result<Issued> {
+        let of_a_person = matches!(leaf, Leaf::FirmwareSigner(_) | Leaf::Operator(_));
+        if of_a_person
+            && !matches!(source, KeySource::Given(_))
+            && ca.key().pair().is_none()
+            && matches!(ceremony.protection, Protection::FileMode)
+        {
+            // CA keys that need no passphrase are no reason for keys of people that have none.
+            let what = "the new key".to_owned();
+            return Err(Error::PassphraseNeeded { what });
+        }
         let _lock = self.lock()?;
         let path = self.path.join(folder_of(leaf)?);
         durable::create_dir_durable(&path, 0o700)?;

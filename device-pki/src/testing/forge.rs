@@ -2,7 +2,6 @@
 
 use crate::certificate::Certificate;
 use crate::der::{self, Reader, SEQUENCE};
-use crate::key::KeyPair;
 
 const BOOLEAN: u8 = 0x01;
 const INTEGER: u8 = 0x02;
@@ -81,7 +80,7 @@ impl Forged {
     }
 
     /// The certificate in DER, signed by this key.
-    pub(crate) fn sign(&self, key: &KeyPair) -> Vec<u8> {
+    pub(crate) fn sign(&self, key: &impl rcgen::SigningKey) -> Vec<u8> {
         let mut tbs = [
             &self.version,
             &self.serial,
@@ -106,7 +105,7 @@ impl Forged {
         )
     }
 
-    pub(crate) fn sign_pem(&self, key: &KeyPair) -> String {
+    pub(crate) fn sign_pem(&self, key: &impl rcgen::SigningKey) -> String {
         pem(&self.sign(key))
     }
 }

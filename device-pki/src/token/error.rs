@@ -108,6 +108,13 @@ pub enum TokenError {
         token: String,
     },
 
+    /// The PIN that was good before was refused, and is not given again.
+    #[error("the token {token} refused the PIN that it took before")]
+    NotTriedAgain {
+        /// What is known of the token.
+        token: String,
+    },
+
     /// A PIN is needed, and nobody is there to type it.
     #[error("token {token:?} needs its PIN")]
     PinNeeded {
@@ -154,6 +161,9 @@ impl TokenError {
             }
             Self::PinLocked { .. } => {
                 "the token's security officer can set a new PIN (with the SO PIN)"
+            }
+            Self::NotTriedAgain { .. } => {
+                "set the PIN right and start the program again; it is not tried again, for tokens count wrong ones"
             }
             Self::PinNeeded { .. } => {
                 "name a file with ?pin-source=file:/... in the URI, for programs that run alone"

@@ -19,13 +19,14 @@ use crate::key_source::AskSecret;
 use crate::subject_key::SubjectKey;
 
 /// A key whose secret stays on its token.
-struct TokenKey {
-    token: Token,
+pub(super) struct TokenKey {
+    /// Before the token, or the module could be in use when nobody is said to use it.
     session: Session,
+    token: Token,
     handle: ObjectHandle,
     name: String,
     scheme: Scheme,
-    public: PublicKey,
+    subject: SubjectKey,
     /// The PIN, if the token wants it again for every signature (CKA_ALWAYS_AUTHENTICATE).
     each_time: Option<Option<AuthPin>>,
 }
@@ -40,6 +41,10 @@ enum Scheme {
 
 /// Opens the one key that a URI names.
 pub(crate) fn open(uri: &TokenUri, ask: AskSecret<'_>) -> Result<Box<dyn SigningKey>> {
+    Ok(Box::new(open_key(uri, ask)?))
+}
+
+pub(super) fn open_key(uri: &TokenUri, ask: AskSecret<'_>) -> Result<TokenKey> {
     let token = module::token(uri)?;
     let session = token.session(false)?;
     let pin = token.log_in(&session, uri, ask)?;
@@ -60,15 +65,15 @@ pub(crate) fn open(uri: &TokenUri, ask: AskSecret<'_>) -> Result<Box<dyn Signing
     let always = session.get_attributes(key.handle, &[AttributeType::AlwaysAuthenticate]);
     let always = always.is_ok_and(|found| found.contains(&Attribute::AlwaysAuthenticate(true)));
     let each_time = always.then_some(pin);
-    Ok(Box::new(TokenKey {
+    Ok(TokenKey {
         handle: key.handle,
         name: key.name(),
-        public: subject.tuf_key().clone(),
+        subject,
         token,
         session,
         scheme,
         each_time,
-    }))
+    })
 }
 
 fn one(
@@ -150,9 +155,15 @@ impl Scheme {
     }
 }
 
+impl TokenKey {
+    pub(super) fn subject(&self) -> &SubjectKey {
+        &self.subject
+    }
+}
+
 impl SigningKey for TokenKey {
     fn public_key(&self) -> &PublicKey {
-        &self.public
+        self.subject.tuf_key()
     }
 
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>> {
@@ -169,7 +180,7 @@ impl SigningKey for TokenKey {
         let signature = signed.map_err(|e| self.token.failed("sign", &e))?;
         let signature = self.scheme.finish(signature);
         // The public key beside it may be another's.
-        self.public
+        self.public_key()
             .verify(message, &signature)
             .map_err(|why| TokenError::Key {
                 token: self.token.label().to_owned(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error as Failure, RvError};
@@ -16,51 +16,89 @@ use crate::key_source::{AskSecret, SecretOf};
 use crate::passphrase::Passphrase;
 
 /// Modules that are loaded. A module may be initialised once in a process (PKCS#11 3.1, section 5.4), so it stays.
-static LOADED: Mutex<BTreeMap<PathBuf, Pkcs11>> = Mutex::new(BTreeMap::new());
+static LOADED: Mutex<BTreeMap<PathBuf, Module>> = Mutex::new(BTreeMap::new());
+
+/// A module, and who uses it: as long as anybody does, it is not initialised anew.
+#[derive(Clone)]
+pub(super) struct Module {
+    library: Pkcs11,
+    users: Arc<()>,
+}
 
 /// A token in its slot.
 pub(super) struct Token {
-    module: Pkcs11,
+    module: Module,
     slot: Slot,
     pub(super) info: TokenInfo,
 }
 
 /// The module that `path`, or else the environment, names.
-pub(super) fn module(path: Option<&Path>) -> Result<(PathBuf, Pkcs11), TokenError> {
-    let named = std::env::var_os(MODULE_VARIABLE).filter(|path| !path.is_empty());
-    let path = path
-        .map(Path::to_owned)
-        .or_else(|| named.map(PathBuf::from))
-        .ok_or(TokenError::NoModule)?;
+pub(super) fn module(path: Option<&Path>) -> Result<(PathBuf, Module), TokenError> {
+    let path = path_of(path)?;
     let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(module) = loaded.get(&path) {
         return Ok((path, module.clone()));
     }
-    let unusable = |reason: String| TokenError::Module {
-        path: path.clone(),
-        reason,
-    };
     if !path.is_file() {
-        return Err(unusable("there is no such file".to_owned()));
+        return Err(unusable(&path, "there is no such file"));
     }
-    let module = Pkcs11::new(&path).map_err(|e| unusable(e.to_string()))?;
-    match module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
-        Ok(()) | Err(Failure::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => {}
-        Err(e) => return Err(unusable(e.to_string())),
-    }
+    let library = Pkcs11::new(&path).map_err(|e| unusable(&path, &e.to_string()))?;
+    initialise(&path, &library)?;
+    let users = Arc::default();
+    let module = Module { library, users };
     loaded.insert(path.clone(), module.clone());
     Ok((path, module))
 }
 
-/// All tokens that a module reaches.
-pub(super) fn tokens(path: &Path, module: &Pkcs11) -> Result<Vec<Token>, TokenError> {
-    let failed = |e: Failure| TokenError::Module {
-        path: path.to_owned(),
-        reason: e.to_string(),
+/// Initialises a module anew if nothing of this process uses it: many do not find a token again that was away. Says whether it
+/// did.
+pub(super) fn restart(uri: &TokenUri) -> Result<bool, TokenError> {
+    let path = path_of(uri.module.as_deref())?;
+    let loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(module) = loaded.get(&path) else {
+        return Ok(false);
     };
+    // To end a module while another thread is in it is undefined (PKCS#11 3.1, section 5.4.2). New users wait for the lock.
+    if Arc::strong_count(&module.users) > 1 {
+        return Ok(false);
+    }
+    // One that had ended before says so, and that is no fault.
+    module.library.clone().finalize().ok();
+    initialise(&path, &module.library)?;
+    Ok(true)
+}
+
+fn path_of(path: Option<&Path>) -> Result<PathBuf, TokenError> {
+    let named = std::env::var_os(MODULE_VARIABLE).filter(|path| !path.is_empty());
+    path.map(Path::to_owned)
+        .or_else(|| named.map(PathBuf::from))
+        .ok_or(TokenError::NoModule)
+}
+
+fn initialise(path: &Path, library: &Pkcs11) -> Result<(), TokenError> {
+    match library.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
+        Ok(()) | Err(Failure::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => Ok(()),
+        Err(e) => Err(unusable(path, &e.to_string())),
+    }
+}
+
+fn unusable(path: &Path, reason: &str) -> TokenError {
+    TokenError::Module {
+        path: path.to_owned(),
+        reason: reason.to_owned(),
+    }
+}
+
+/// All tokens that a module reaches.
+pub(super) fn tokens(path: &Path, module: &Module) -> Result<Vec<Token>, TokenError> {
+    let failed = |e: Failure| unusable(path, &e.to_string());
     let mut tokens = Vec::new();
-    for slot in module.get_slots_with_initialized_token().map_err(failed)? {
-        let info = module.get_token_info(slot).map_err(failed)?;
+    for slot in module
+        .library
+        .get_slots_with_initialized_token()
+        .map_err(failed)?
+    {
+        let info = module.library.get_token_info(slot).map_err(failed)?;
         tokens.push(Token {
             module: module.clone(),
             slot,
@@ -102,6 +140,18 @@ pub(super) fn token(uri: &TokenUri) -> Result<Token, TokenError> {
     }
 }
 
+/// Whether the token that `uri` names is plugged in. Nobody is asked for a PIN, and whether it has the key is not looked at.
+///
+/// # Errors
+/// If the module cannot be used, or several tokens match.
+pub fn is_present(uri: &TokenUri) -> Result<bool> {
+    match token(uri) {
+        Ok(_) => Ok(true),
+        Err(TokenError::NoToken { .. }) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
 impl Token {
     pub(super) fn label(&self) -> &str {
         self.info.label()
@@ -123,9 +173,9 @@ impl Token {
     /// Opens a session: nobody is logged in.
     pub(super) fn session(&self, writes: bool) -> Result<Session, TokenError> {
         let opened = if writes {
-            self.module.open_rw_session(self.slot)
+            self.module.library.open_rw_session(self.slot)
         } else {
-            self.module.open_ro_session(self.slot)
+            self.module.library.open_ro_session(self.slot)
         };
         opened.map_err(|e| self.failed("open a session", &e))
     }
@@ -187,7 +237,7 @@ impl Token {
     }
 
     fn tries_left(&self) -> &'static str {
-        match self.module.get_token_info(self.slot) {
+        match self.module.library.get_token_info(self.slot) {
             Ok(info) if info.user_pin_locked() => ": it is locked now",
             Ok(info) if info.user_pin_final_try() => ": one try is left",
             Ok(info) if info.user_pin_count_low() => ": few tries are left",

@@ -101,7 +101,8 @@ fn run(peers: bool) {
     );
     let mut bash = Command::new("bash");
     if peers {
-        token(home.path(), &mut bash);
+        // Carol's, whose PIN the manual has in `carol.pass`.
+        token(home.path(), "release", "a passphrase of carol", &mut bash);
     }
     let output = bash
         .arg("-c")
@@ -132,8 +133,8 @@ fn run(peers: bool) {
     }
 }
 
-/// The token of Carol, whose PIN the manual has in `carol.pass`: SoftHSM in `home`.
-fn token(home: &Path, bash: &mut Command) {
+/// A token for the manual's commands: SoftHSM in `home`.
+fn token(home: &Path, label: &str, pin: &str, bash: &mut Command) {
     let modules = ["/usr/lib", "/usr/lib64", "/usr/local/lib"];
     let module = modules
         .iter()
@@ -145,8 +146,8 @@ fn token(home: &Path, bash: &mut Command) {
     let text = format!("directories.tokendir = {}\n", tokens.display());
     fs::write(&conf, text).unwrap();
     let made = Command::new("softhsm2-util")
-        .args(["--init-token", "--free", "--label", "release"])
-        .args(["--pin", "a passphrase of carol", "--so-pin", "12345678"])
+        .args(["--init-token", "--free", "--label", label])
+        .args(["--pin", pin, "--so-pin", "12345678"])
         .env("SOFTHSM2_CONF", &conf)
         .output()
         .unwrap();

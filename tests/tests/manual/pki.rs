@@ -18,7 +18,7 @@ trap 'kill $(jobs -p) 2> /dev/null || true' EXIT
 "#;
 
 #[test]
-#[ignore = "needs curl and openssl: tests/peers has them"]
+#[ignore = "needs curl, openssl and SoftHSM: tests/peers has them"]
 fn every_command_of_the_pki_manual_works() {
     let manual = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/PKI.md");
     let blocks = blocks(&fs::read_to_string(manual).unwrap());
@@ -38,7 +38,10 @@ fn every_command_of_the_pki_manual_works() {
     let folder = tempfile::tempdir().unwrap();
     let path = env::var_os("PATH").unwrap();
     let path = env::join_paths(std::iter::once(crate::programs()).chain(env::split_paths(&path)));
-    let output = Command::new("timeout")
+    let mut bash = Command::new("timeout");
+    // Its PIN is the one that the manual has in `ca.pin`.
+    crate::token(folder.path(), "ceremony", "123456", &mut bash);
+    let output = bash
         .args(["120", "bash", "-c", &script])
         .current_dir(folder.path())
         .env("PATH", path.unwrap())

@@ -231,12 +231,16 @@ fn open(folder: &Path, root: &Authority, ca: &Authority) -> Issuer {
     std::fs::create_dir_all(folder).unwrap();
     let (path, key) = (folder.join("ca.pem"), folder.join("ca.key.pem"));
     std::fs::write(&path, ca.certificate().pem()).unwrap();
-    let text = ca.key().to_pem(Protection::FileMode, &mut SystemEntropy);
+    let text = ca
+        .key()
+        .pair()
+        .unwrap()
+        .to_pem(Protection::FileMode, &mut SystemEntropy);
     device_pki::durable::write(&key, text.unwrap().as_bytes(), 0o600).unwrap();
     let est = Est {
         listen: "127.0.0.1:0".parse().unwrap(),
         ca: path,
-        key,
+        key: key.into(),
         passphrase: None,
         organisation: corp(),
         days: 90,

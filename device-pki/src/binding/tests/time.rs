@@ -151,6 +151,8 @@ fn the_anchor_has_to_be_valid_and_the_right_one() {
         "root",
         pki.root
             .key()
+            .pair()
+            .unwrap()
             .to_pem(crate::Protection::FileMode, &mut crate::SystemEntropy)
             .unwrap()
             .as_bytes(),
