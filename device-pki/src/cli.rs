@@ -15,11 +15,11 @@ mod revoke;
 mod tokens;
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
-use device_pki::folder::Issued;
-use device_pki::{Error, Result};
+use device_pki::folder::{Issued, PkiFolder};
+use device_pki::{Error, Result, list_files};
 
 /// Make certificates for the people who sign firmware, for API servers and for devices
 ///
@@ -71,6 +71,18 @@ fn say(out: &mut dyn Write, line: &str) -> Result<()> {
         path: Path::new("standard output").to_owned(),
         source,
     })
+}
+
+/// Takes over lists that were issued elsewhere, before newer ones are made.
+fn take_over(pki: &PkiFolder, from: &[PathBuf], out: &mut dyn Write) -> Result<()> {
+    let mut new = 0_usize;
+    for list in list_files::load(&list_files::find(from)?)? {
+        new = new.saturating_add(pki.take_over(&[list])?);
+    }
+    if from.is_empty() {
+        return Ok(());
+    }
+    say(out, &format!("{new} revocations taken over"))
 }
 
 fn say_issued(out: &mut dyn Write, issued: &Issued) -> Result<()> {

@@ -16,6 +16,7 @@
 //! This is the form for a small company and for tests. Where a root key must never meet a network, run it on a machine
 //! of its own and carry the folder's `root-ca/ca.key.pem` nowhere else.
 
+mod elsewhere;
 mod generations;
 mod issue;
 mod keys;

@@ -16,6 +16,11 @@ pub(super) struct CrlArgs {
     /// Days until the next lists are due
     #[arg(long, default_value_t = DEFAULT_CRL_DAYS)]
     days: u32,
+    /// Take over what this list revokes first, or the lists in this folder: of CAs of this PKI, issued elsewhere
+    ///
+    /// An API server issues the list of its CA by itself. Before device-pki issues one of that CA, it has to know the server's last.
+    #[arg(long, value_name = "FILE|FOLDER")]
+    from: Vec<PathBuf>,
     #[command(flatten)]
     passphrase: PassphraseArgs,
 }
@@ -23,6 +28,7 @@ pub(super) struct CrlArgs {
 impl CrlArgs {
     pub(super) fn run(self, out: &mut dyn Write) -> Result<()> {
         let pki = super::tokens::open(&self.dir)?;
+        super::take_over(&pki, &self.from, out)?;
         let lists = self
             .passphrase
             .ceremony(&pki, |ceremony| pki.write_crls(self.days, ceremony))?;

@@ -20,6 +20,11 @@ pub(super) struct RenewCaArgs {
     /// Which CA: firmware-signing-ca, device-issuing-ca, server-ca, factory-ca or operator-ca
     #[arg(value_name = "CA", value_parser = kind)]
     ca: CaKind,
+    /// Take over what this list revokes first, or the lists in this folder: of CAs of this PKI, issued elsewhere
+    ///
+    /// An API server issues the list of its CA by itself. Before device-pki issues one of that CA, it has to know the server's last.
+    #[arg(long, value_name = "FILE|FOLDER")]
+    from: Vec<PathBuf>,
     #[command(flatten)]
     tokens: TokenArgs,
     #[command(flatten)]
@@ -38,6 +43,7 @@ fn kind(text: &str) -> Result<CaKind> {
 impl RenewCaArgs {
     pub(super) fn run(self, out: &mut dyn Write) -> Result<()> {
         let pki = PkiFolder::open(&self.dir)?.with_tokens(self.tokens.tokens_of(self.ca)?);
+        super::take_over(&pki, &self.from, out)?;
         let certificate = self
             .passphrase
             .ceremony(&pki, |ceremony| pki.renew(self.ca, ceremony))?;

@@ -80,7 +80,7 @@ impl PkiFolder {
     }
 
     /// Issues a new revocation list of every CA whose key is here, valid for so many days, and writes them to
-    /// `crl/<ski>.crl`. A CA whose key is kept elsewhere issues its list there: see [`PkiFolder::has_key`].
+    /// `crl/<ski>.crl`. What the lists there revoke stays revoked. A CA whose key is kept elsewhere issues its list there: see [`PkiFolder::has_key`].
     ///
     /// # Errors
     /// If a CA's key cannot be opened or a step fails.
@@ -102,6 +102,7 @@ impl PkiFolder {
         for place in places {
             let ca = place.authority(self, ceremony)?;
             let mut state = place.state()?;
+            self.take_over_own(place, &mut state)?;
             let number = state.take_crl_number();
             // The number is used up before anything is signed with it.
             place.save_state(&state)?;

@@ -1,11 +1,13 @@
 //! What a CA issued and revoked: its index, `state.json`.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use metadata_schema::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::certificate::Certificate;
+use crate::crl::Crl;
 use crate::durable;
 use crate::error::{Error, Result};
 use crate::serial_number::SerialNumber;
@@ -24,6 +26,16 @@ pub struct CaState {
     format: u32,
     next_crl_number: u64,
     issued: Vec<Entry>,
+    /// What this CA revoked elsewhere, of certificates that it issued there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    elsewhere: Vec<RevokedElsewhere>,
+}
+
+/// A certificate that this index does not have, and that a list of its CA has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct RevokedElsewhere {
+    serial: String,
+    revoked_at: Timestamp,
 }
 
 /// A certificate in the index.
@@ -50,6 +62,7 @@ impl Default for CaState {
             format: FORMAT,
             next_crl_number: 1,
             issued: Vec::new(),
+            elsewhere: Vec::new(),
         }
     }
 }
@@ -105,6 +118,33 @@ impl CaState {
         });
     }
 
+    /// Takes over what another list of this CA has, and its number. Returns how many certificates were not revoked here.
+    pub(super) fn take_over(&mut self, list: &Crl) -> usize {
+        let mut missing: BTreeMap<String, Timestamp> = list
+            .entries()
+            .map(|(serial, since)| (serial.to_string(), since))
+            .collect();
+        let mut new = 0_usize;
+        for entry in &mut self.issued {
+            if let Some(since) = missing.remove(&entry.serial)
+                && entry.revoked_at.is_none()
+            {
+                entry.revoked_at = Some(since);
+                new = new.saturating_add(1);
+            }
+        }
+        for known in &self.elsewhere {
+            missing.remove(&known.serial);
+        }
+        new = new.saturating_add(missing.len());
+        let entries = missing.into_iter();
+        self.elsewhere
+            .extend(entries.map(|(serial, revoked_at)| RevokedElsewhere { serial, revoked_at }));
+        let above = list.number().saturating_add(1);
+        self.next_crl_number = self.next_crl_number.max(above);
+        new
+    }
+
     /// Takes the number of the next revocation list: no two lists have the same.
     pub(super) fn take_crl_number(&mut self) -> u64 {
         let number = self.next_crl_number;
@@ -122,11 +162,13 @@ impl CaState {
         let revoked = self
             .issued
             .iter()
-            .filter_map(|entry| Some((entry, entry.revoked_at?)));
+            .filter_map(|entry| Some((&entry.serial, entry.revoked_at?)));
+        let elsewhere = self.elsewhere.iter().map(|e| (&e.serial, e.revoked_at));
         revoked
-            .map(|(entry, since)| {
-                let bytes = hex::decode(&entry.serial)
-                    .map_err(|e| Error::malformed(entry.serial.as_str(), "a serial number", e))?;
+            .chain(elsewhere)
+            .map(|(serial, since)| {
+                let bytes = hex::decode(serial)
+                    .map_err(|e| Error::malformed(serial.as_str(), "a serial number", e))?;
                 Ok((SerialNumber::new(&bytes), since))
             })
             .collect()

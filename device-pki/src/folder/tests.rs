@@ -3,11 +3,13 @@
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
+use crate::authority::CrlContent;
 use crate::crl::Crl;
 use crate::entropy::SeededEntropy;
 use crate::identity::Identity;
 use crate::key::ScryptCost;
 use crate::profile::{ApiServer, Device, FirmwareSigner, Leaf};
+use crate::serial_number::SerialNumber;
 use crate::subject_key::SubjectKey;
 use crate::testing::now;
 
@@ -299,4 +301,63 @@ fn a_root_key_that_is_kept_elsewhere_is_not_missed() {
         .unwrap();
     pki.revoke("SN-3", &mut ceremony).unwrap();
     assert_eq!(pki.write_crls(30, &mut ceremony).unwrap().len(), 3);
+}
+
+#[test]
+fn what_a_server_revoked_of_its_ca_stays_revoked() {
+    let folder = tempfile::tempdir().unwrap();
+    let pki = build(folder.path(), "elsewhere");
+    let entropy = &mut SeededEntropy::new(b"server");
+    let now = now();
+    let passphrase = Passphrase::new("secret");
+    let protection = Protection::Passphrase(&passphrase, ScryptCost::FAST);
+    let mut ceremony = Ceremony {
+        now,
+        protection,
+        entropy,
+    };
+    let kind = CaKind::DeviceIssuing;
+    let ca = pki.authority(kind, protection).unwrap();
+    // The API server has the same CA, issues by itself, and is at its 40th list.
+    let gone = SerialNumber::new(&[7; 16]);
+    let by_server = |number, revoked| {
+        ca.crl(&CrlContent {
+            number,
+            this_update: now,
+            next_update: now.plus_seconds(86_400),
+            revoked,
+        })
+        .unwrap()
+    };
+    let list = by_server(40, vec![(gone.clone(), now)]);
+    assert_eq!(pki.take_over(std::slice::from_ref(&list)).unwrap(), 1);
+    assert_eq!(pki.take_over(&[list]).unwrap(), 0);
+    pki.renew(kind, &mut ceremony).unwrap();
+    let former = |pki: &PkiFolder| {
+        let ski = ca.certificate().subject_key_id().unwrap();
+        let mut lists = pki.crls().unwrap().into_iter();
+        lists.find(|list| list.issuer_ski() == ski).unwrap()
+    };
+    assert_eq!(former(&pki).number(), 41);
+    assert!(former(&pki).revoked(&gone).is_some());
+
+    // One that was put beside ours counts by itself, in whatever order it came.
+    let later = SerialNumber::new(&[8; 16]);
+    let list = by_server(50, vec![(later.clone(), now)]);
+    let ski = ca.certificate().subject_key_id().unwrap();
+    let file = folder.path().join(format!("crl/{ski}.crl"));
+    std::fs::write(&file, list.der()).unwrap();
+    pki.write_crls(30, &mut ceremony).unwrap();
+    assert_eq!(former(&pki).number(), 51);
+    assert!(former(&pki).revoked(&gone).is_some() && former(&pki).revoked(&later).is_some());
+
+    // Nobody else's list is taken for one of ours.
+    let other = tempfile::tempdir().unwrap();
+    let stranger = build(other.path(), "stranger");
+    let lists = stranger.crls().unwrap();
+    let why = pki.take_over(&lists).unwrap_err().to_string();
+    assert!(why.contains("no CA in"), "{why}");
+    std::fs::write(&file, lists[0].der()).unwrap();
+    pki.write_crls(30, &mut ceremony).unwrap();
+    assert!(former(&pki).revoked(&gone).is_some());
 }
