@@ -41,17 +41,21 @@ impl PkiFolder {
         Ok(new)
     }
 
-    /// The same for the list in `crl/`, which somebody may have put there. One that the CA did not sign is none of its lists: it is
-    /// replaced.
+    /// The same for the list in `crl/`, which somebody may have put there. What is no list, or one that the CA did not sign, is
+    /// replaced: nothing in it could be believed, and it must not keep a revocation from being published.
     pub(super) fn take_over_own(&self, place: &Place, state: &mut CaState) -> Result<()> {
         let path = place.crl_path(self)?;
-        if path.exists() {
-            let list = Crl::load(&path)?;
-            if is_by(place, &list)? {
-                state.take_over(&list);
-            }
+        if !path.exists() {
+            return Ok(());
         }
-        Ok(())
+        match Crl::load(&path) {
+            Ok(list) if is_by(place, &list)? => {
+                state.take_over(&list);
+                Ok(())
+            }
+            Ok(_) | Err(Error::Malformed { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 }
 
