@@ -10,6 +10,8 @@ use super::say;
 
 /// Longest list of serial numbers that is read.
 const LIST_LIMIT: u64 = 64 * 1024 * 1024;
+/// Devices whose keys are in memory at once, and that the index is written for once.
+const AT_ONCE: usize = 1000;
 /// Longest request that is read.
 const REQUEST_LIMIT: u64 = 32 * 1024;
 
@@ -50,6 +52,7 @@ impl ProvisionArgs {
         self.passphrase.ceremony(&pki, |ceremony| {
             pki.add(CaKind::Factory, ceremony)?;
             let ca = pki.authority(CaKind::Factory, ceremony.protection)?;
+            let mut batch = Vec::new();
             for serial in &serials {
                 let device = Device {
                     serial: serial.clone(),
@@ -67,10 +70,13 @@ impl ProvisionArgs {
                     }
                     None => KeySource::Generate,
                 };
-                let leaf = Leaf::FactoryDevice(device);
-                pki.issue_by(&ca, &leaf, source, None, ceremony)?;
                 new = new.saturating_add(1);
+                batch.push((Leaf::FactoryDevice(device), source));
+                if batch.len() >= AT_ONCE {
+                    pki.issue_batch(&ca, std::mem::take(&mut batch), None, ceremony)?;
+                }
             }
+            pki.issue_batch(&ca, batch, None, ceremony)?;
             Ok(())
         })?;
         let place = self.dir.join("factory");

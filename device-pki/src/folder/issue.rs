@@ -75,8 +75,49 @@ impl PkiFolder {
         days: Option<u32>,
         ceremony: &mut Ceremony<'_>,
     ) -> Result<Issued> {
-        let of_a_person = matches!(leaf, Leaf::FirmwareSigner(_) | Leaf::Operator(_));
-        if of_a_person
+        let issued = self.issue_batch(ca, vec![(leaf.clone(), source)], days, ceremony)?;
+        let nothing = || Error::malformed("a batch of one", "a certificate", "nothing came of it");
+        issued.into_iter().next().ok_or_else(nothing)
+    }
+
+    /// The same for many at once, whose certificates and keys are held in memory until the index, which is written once, has all
+    /// of them. If it fails after that, certificates that nobody got stand in the index, as those of a batch that was cut off do.
+    ///
+    /// # Errors
+    /// If it is not the CA for one of them, or a step fails.
+    pub fn issue_batch(
+        &self,
+        ca: &Authority,
+        batch: Vec<(Leaf, KeySource)>,
+        days: Option<u32>,
+        ceremony: &mut Ceremony<'_>,
+    ) -> Result<Vec<Issued>> {
+        let _lock = self.lock()?;
+        let made = batch
+            .into_iter()
+            .map(|(leaf, source)| self.certify(ca, leaf, source, days, ceremony))
+            .collect::<Result<Vec<Made>>>()?;
+        if made.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut state = self.state(ca.kind())?;
+        for one in &made {
+            state.enter(&one.certificate, profile_name(&one.leaf));
+        }
+        state.save_issued(&self.state_path(ca.kind()))?;
+        let made = made.into_iter();
+        made.map(|one| self.hand_out(ca, one, ceremony)).collect()
+    }
+
+    fn certify(
+        &self,
+        ca: &Authority,
+        leaf: Leaf,
+        source: KeySource,
+        days: Option<u32>,
+        ceremony: &mut Ceremony<'_>,
+    ) -> Result<Made> {
+        if is_person(&leaf)
             && !matches!(source, KeySource::Given(_))
             && ca.key().pair().is_none()
             && matches!(ceremony.protection, Protection::FileMode)
@@ -85,9 +126,7 @@ impl PkiFolder {
             let what = "the new key".to_owned();
             return Err(Error::PassphraseNeeded { what });
         }
-        let _lock = self.lock()?;
-        let path = self.path.join(folder_of(leaf)?);
-        durable::create_dir_durable(&path, 0o700)?;
+        let path = self.path.join(folder_of(&leaf)?);
         let algorithm = match leaf {
             Leaf::FirmwareSigner(_) => KeyAlgorithm::Ed25519,
             _ => self.config.algorithms.leaf,
@@ -108,21 +147,33 @@ impl PkiFolder {
             Some(days) => Validity::days(start, days),
             None => Validity::unlimited(start),
         };
-        let certificate = ca.issue(leaf, &subject, validity, ceremony.entropy)?;
+        let certificate = ca.issue(&leaf, &subject, validity, ceremony.entropy)?;
+        Ok(Made {
+            leaf,
+            path,
+            certificate,
+            key,
+        })
+    }
 
-        let mut state = self.state(leaf.issuer())?;
-        state.enter(&certificate, profile_name(leaf));
-        state.save_issued(&self.state_path(leaf.issuer()))?;
-
+    /// Writes what its holder gets; the chain last, by which one sees that it is all there.
+    fn hand_out(&self, ca: &Authority, made: Made, ceremony: &mut Ceremony<'_>) -> Result<Issued> {
+        let Made {
+            leaf,
+            path,
+            certificate,
+            key,
+        } = made;
+        durable::create_dir_durable(&path, 0o700)?;
         let chain = vec![certificate, ca.certificate().clone()];
         let chain_path = path.join("chain.pem");
         let key_path = match key {
             None => None,
             Some(key) => {
                 let key_path = path.join("key.pem");
-                let protection = match leaf {
-                    Leaf::FirmwareSigner(_) | Leaf::Operator(_) => ceremony.protection,
-                    _ => Protection::FileMode,
+                let protection = match is_person(&leaf) {
+                    true => ceremony.protection,
+                    false => Protection::FileMode,
                 };
                 key.save(&key_path, protection, ceremony.entropy)?;
                 Some(key_path)
@@ -136,6 +187,20 @@ impl PkiFolder {
             key_path,
         })
     }
+}
+
+/// A certificate that was made, and that nobody has yet.
+struct Made {
+    leaf: Leaf,
+    path: PathBuf,
+    certificate: Certificate,
+    /// Its key, if it was made here, too.
+    key: Option<KeyPair>,
+}
+
+/// Whose key is protected as the ceremony says, and not by the file's mode alone.
+fn is_person(leaf: &Leaf) -> bool {
+    matches!(leaf, Leaf::FirmwareSigner(_) | Leaf::Operator(_))
 }
 
 fn profile_name(leaf: &Leaf) -> &'static str {

@@ -361,3 +361,37 @@ fn what_a_server_revoked_of_its_ca_stays_revoked() {
     pki.write_crls(30, &mut ceremony).unwrap();
     assert!(former(&pki).revoked(&gone).is_some());
 }
+
+#[test]
+fn a_batch_is_in_the_index_as_a_whole_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let pki = build(folder.path(), "batch");
+    let passphrase = Passphrase::new("secret");
+    let mut ceremony = Ceremony {
+        now: now(),
+        protection: Protection::Passphrase(&passphrase, ScryptCost::FAST),
+        entropy: &mut SeededEntropy::new(b"batch"),
+    };
+    let kind = CaKind::DeviceIssuing;
+    let ca = pki.authority(kind, ceremony.protection).unwrap();
+    let before = pki.state(kind).unwrap();
+    let batch = |names: &[&str]| -> Vec<_> {
+        let leaves = names.iter().map(|name| device(name));
+        leaves.map(|leaf| (leaf, KeySource::Generate)).collect()
+    };
+    let bad = batch(&["SN-10", "../SN-11", "SN-12"]);
+    pki.issue_batch(&ca, bad, None, &mut ceremony).unwrap_err();
+    assert_eq!(pki.state(kind).unwrap(), before);
+    assert!(!folder.path().join("devices/SN-10").exists());
+
+    let good = batch(&["SN-10", "SN-11", "SN-12"]);
+    let issued = pki.issue_batch(&ca, good, None, &mut ceremony).unwrap();
+    let state = pki.state(kind).unwrap();
+    let new: Vec<_> = state.issued().iter().rev().take(3).rev().collect();
+    assert_eq!(state.issued().len(), before.issued().len() + 3);
+    for (one, entry) in issued.iter().zip(new) {
+        assert_eq!(one.chain[0].serial().to_string(), entry.serial);
+        assert!(one.chain_path.exists());
+        Identity::load(&one.chain_path, one.key_path.as_ref().unwrap()).unwrap();
+    }
+}
